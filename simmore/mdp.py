@@ -1,0 +1,159 @@
+"""The MDP, on arrays: a controller edits a cell on a device it has never seen (paper, section 3.1).
+
+`Observer` is what a policy sees, in training and on a real device alike; `Episodes` are the dynamics of many
+episodes side by side. `simmore.env` wraps them for gymnasium and stable-baselines3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simmore import devices, space
+
+HORIZON = 50  # steps an episode, T
+HISTORY = 5  # (state, action) pairs that the policy remembers
+N_ACTIONS = space.N_EDGES * space.N_OPERATIONS  # action number = 5 · edge + operation
+STATE_SIZE = space.N_EDGES * space.N_OPERATIONS + 1  # one-hot operations, latency
+PAIR_SIZE = STATE_SIZE + space.N_EDGES + space.N_OPERATIONS  # a past state and the action taken in it, one-hot
+OBSERVATION_SIZE = STATE_SIZE + HISTORY * PAIR_SIZE
+LATENCY_BOUND = 10.0  # |ln ℓ/ℓ₀| is cut here: e¹⁰ is beyond any pair of cells on a real device
+
+
+@cache
+def next_archs() -> NDArray[np.int32]:
+    """The cell that each action leads to, ``(15625, 30)``, actions numbered 5 · edge + operation (read-only)."""
+    ops = np.repeat(space.all_ops()[:, None], N_ACTIONS, axis=1)  # (cells, actions, edges)
+    action = np.arange(N_ACTIONS)
+    ops[:, action, action // space.N_OPERATIONS] = action % space.N_OPERATIONS
+    table = space.to_archs(ops)
+    table.setflags(write=False)
+    return table
+
+
+@cache
+def _one_hot_cells() -> NDArray[np.float32]:
+    """One-hot operations of all cells, ``(15625, 30)``."""
+    return np.eye(space.N_OPERATIONS, dtype=np.float32)[space.all_ops()].reshape(space.N_ARCHS, -1)
+
+
+@cache
+def _one_hot_actions() -> NDArray[np.float32]:
+    """One-hot edge and operation of all actions, ``(30, 11)``."""
+    edge, operation = np.divmod(np.arange(N_ACTIONS), space.N_OPERATIONS)
+    return np.hstack([np.eye(n, dtype=np.float32)[k] for n, k in ((6, edge), (5, operation))])
+
+
+class Observer:
+    """What the policy sees of n searches side by side: float32 ``(n, 241)``.
+
+    - 30: the current cell, one-hot, edge by edge; 1: its latency;
+    - 5 × 42, oldest first: a past cell (30), its latency (1), the action taken there (6 + 5); zeros before the start.
+
+    A latency stands as ``ln(ℓ/ℓ₀)``, ℓ₀ the search's first measurement, so that its scale is free of the device's,
+    and needs nothing but what was measured; it is cut at ±10.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._seen = np.zeros((n, OBSERVATION_SIZE), dtype=np.float32)
+        self._log_first = np.zeros(n)
+
+    def begin(self, archs: NDArray[np.int32], latency_ms: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Forget all, and see the start cells ``(n,)`` with their latencies ``(n,)`` in ms."""
+        self._seen[:] = 0
+        self._seen[:, : STATE_SIZE - 1] = _one_hot_cells()[archs]
+        # a start that does not compile has no latency to compare with: ms then stand for themselves
+        self._log_first = np.log(np.where(np.isfinite(latency_ms), latency_ms, 1.0))
+        return self._seen.copy()
+
+    def observe(
+        self, actions: NDArray[np.int64], archs: NDArray[np.int32], latency_ms: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """See the cells ``(n,)`` that actions ``(n,)`` led to, with their latencies ``(n,)`` in ms."""
+        seen = self._seen
+        seen[:, STATE_SIZE:-PAIR_SIZE] = seen[:, STATE_SIZE + PAIR_SIZE :]
+        newest = seen[:, -PAIR_SIZE:]
+        newest[:, :STATE_SIZE] = seen[:, :STATE_SIZE]
+        newest[:, STATE_SIZE:] = _one_hot_actions()[actions]
+        seen[:, : STATE_SIZE - 1] = _one_hot_cells()[archs]
+        relative = np.log(latency_ms) - self._log_first
+        seen[:, STATE_SIZE - 1] = np.clip(relative, -LATENCY_BOUND, LATENCY_BOUND)
+        return seen.copy()
+
+
+class DeviceSampler(Protocol):
+    """Where an episode's devices come from; `devices.SyntheticDevices` is one."""
+
+    def sample(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Operation latencies in ms of n devices, ``(n, 5)``."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step of n episodes gave, each ``(n, …)``; `done` is the same for all of them."""
+
+    observation: NDArray[np.float32]
+    reward: NDArray[np.float64]
+    done: bool
+
+
+class Episodes:
+    """n episodes side by side, of `HORIZON` steps each, all begun and ended together.
+
+    Parameters
+    ----------
+    n
+        How many.
+    sampler
+        Draws a device for each episode.
+    score
+        p of all cells, ``(15625,)``, in [0, 1].
+
+    Attributes
+    ----------
+    archs
+        Current cells, ``(n,)``.
+    operation_ms
+        The devices of the episodes, ``(n, 5)``.
+    """
+
+    def __init__(self, n: int, sampler: DeviceSampler, score: NDArray[np.float64]) -> None:
+        self.n = n
+        self._sampler = sampler
+        self._score = score
+        self._counts = devices.all_operation_counts()
+        self._next = next_archs()
+        self._observer = Observer(n)
+        self.archs = np.zeros(n, dtype=np.int32)
+        self.operation_ms = np.ones((n, space.N_OPERATIONS))
+        self.steps = 0
+
+    def begin(self, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Draw a device and a uniformly random cell for each episode; return the observations ``(n, 241)``."""
+        self.operation_ms = self._sampler.sample(self.n, rng)
+        self.archs = rng.integers(space.N_ARCHS, size=self.n, dtype=np.int32)
+        self._fastest = space.N_EDGES * self.operation_ms.min(axis=1)
+        self._range = np.maximum(space.N_EDGES * self.operation_ms.max(axis=1) - self._fastest, 1e-12)
+        self.steps = 0
+        return self._observer.begin(self.archs, self.latency_ms())
+
+    def latency_ms(self) -> NDArray[np.float64]:
+        """Latency of the current cells on their devices, ``(n,)`` in ms."""
+        return np.einsum("no,no->n", self._counts[self.archs], self.operation_ms)
+
+    def inverse_latency(self, latency_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """ℓ̄ = 1 − ℓ of latencies ``(n,)`` in ms: 1 for each device's fastest cell, 0 for its slowest."""
+        return 1 - (latency_ms - self._fastest) / self._range
+
+    def step(self, actions: NDArray[np.int64]) -> Step:
+        """Apply actions ``(n,)``, numbered 5 · edge + operation; reward r = p + ℓ̄ of the cells they lead to."""
+        self.archs = self._next[self.archs, actions]
+        latency_ms = self.latency_ms()
+        reward = self._score[self.archs] + self.inverse_latency(latency_ms)
+        observation = self._observer.observe(actions, self.archs, latency_ms)
+        self.steps += 1
+        return Step(observation, reward, self.steps == HORIZON)
