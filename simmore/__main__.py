@@ -1,0 +1,117 @@
+"""The command line: ``python -m simmore COMMAND``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Search fast and accurate NATS-Bench cells for a device from at most ten latency measurements.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command("data")
+def data_command() -> None:
+    """Fetch the measured tables, and say which tables are there."""
+    from simmore import data
+
+    tables = data.fetch_all()
+    width = tables["name"].str.len().max()
+    for table in tables.itertuples():
+        print(f"{table.name:{width}}  {table.where:8} {table.unit:22} {table.licence}")
+    absent = tables[tables["where"].isin(["missing", "altered"])]
+    if len(absent):
+        print(
+            f"\n{len(absent)} tables of measured devices and published scores are not there: {absent['problem'].iloc[0]}\n"
+            "Every figure is drawn all the same, from the embedded tables."
+        )
+
+
+@app.command("search")
+def search_command(
+    device: Annotated[str, typer.Option(help="A measured device, nats_gpu, mean, or <device>_lut.")] = "",
+    latency_table: Annotated[str, typer.Option(help="A CSV of your own device: arch,latency_ms.")] = "",
+    strategy: Annotated[str, typer.Option(help="controller or random.")] = "controller",
+    controller: Annotated[str, typer.Option(help="heldout, paper, or a .safetensors file.")] = "heldout",
+    budget: Annotated[int, typer.Option(help="Distinct cells that may be measured, the start included.")] = 10,
+    start: Annotated[str, typer.Option(help="First cell: NATS index, six digits or string; drawn if none.")] = "",
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    out: Annotated[Path, typer.Option(help="Where the trajectory is written.")] = Path("trajectory.csv"),
+) -> None:
+    """Search a cell for one device, print the answer and write the trajectory."""
+    from simmore import controller as controllers
+    from simmore import data, devices, search, space
+
+    if bool(device) == bool(latency_table):
+        raise ValueError("name either a --device or a --latency-table")
+    if strategy not in ("controller", "random"):
+        raise ValueError(f"no strategy {strategy!r}: choose controller or random")
+    if not out.parent.is_dir():
+        raise ValueError(f"the folder of --out {out} does not exist: create it, or name another")
+    if latency_table:
+        target: devices.Device = devices.TableDevice(Path(latency_table).stem, data.latency_csv(latency_table))
+    else:
+        target = devices.load(device)
+    way = search.follow(controllers.load(controller)) if strategy == "controller" else search.random_search
+    first = space.to_arch(start) if start else None
+    try:
+        found = search.search(target, way, start=first, budget=budget, seed=seed)
+    except search.MeasurementFailed as failure:
+        failure.trajectory.to_csv(out, index=False)
+        raise ValueError(f"{failure}; what was measured is in {out}") from failure
+    found.trajectory.to_csv(out, index=False)
+    print(f"cell          {found.arch_str}")
+    print(f"NATS index    {found.arch}")
+    print(f"latency       {found.latency_ms:.4g} ms on {target.name}")
+    for dataset in data.DATASETS:
+        print(f"{dataset:14}{data.accuracy(dataset)[found.arch]:.2f} % validation accuracy")
+    print(f"measured      {found.measurements} of {budget} cells")
+    print(f"trajectory    {out}")
+
+
+@app.command("train")
+def train_command(
+    out: Annotated[Path, typer.Argument(help="Writes OUT.safetensors and OUT.json.")],
+    without: Annotated[list[str] | None, typer.Option(help="Devices to leave out of the distribution.")] = None,
+    steps: Annotated[int, typer.Option(help="Transitions, a multiple of 5,000.")] = 500_000,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+) -> None:
+    """Train a controller on synthetic devices; an interrupted training goes on where it was."""
+    from simmore import devices, paths, proxies, training
+
+    unknown = set(without or ()) - set(devices.PAPER_DEVICES)
+    if unknown:
+        raise ValueError(f"not among the paper's devices: {', '.join(sorted(unknown))}")
+    sampler = devices.SyntheticDevices.fit(devices.without_family(devices.PAPER_DEVICES, without or ()))
+    settings = training.Settings(seed=seed, total_steps=steps)
+    result = training.train(settings, sampler, proxies.stored_score(), folder=paths.BUILD / "training")
+    result.controller.save(out)
+    last = result.curve.iloc[-1]
+    print(f"{out}.safetensors: score {last['score']:.3f}, inverse latency {last['inverse_latency']:.3f}")
+
+
+@app.command("bench")
+def bench_command() -> None:
+    """Measure speed and memory, and print them as a table."""
+    from simmore import bench
+
+    print(bench.table().to_string(index=False))
+
+
+def main() -> None:
+    """Run a command; what is wrong with its input is said in a sentence, without a traceback."""
+    try:
+        app()
+    except (ValueError, LookupError, ImportError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

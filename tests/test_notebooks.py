@@ -1,0 +1,89 @@
+"""The notebooks: committed without outputs, in step with their .py files, and running, quickly, from end to end."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NAMES = [notebook.stem for notebook in NOTEBOOKS]
+
+
+def test_committed_notebooks_are_the_four():
+    assert NAMES == ["01_proxy_accuracy", "02_synthetic_devices", "03_training", "04_search_trajectories"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_committed_pairs_are_in_step_and_hold_no_outputs(name):
+    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    script = jupytext.read(ROOT / "notebooks" / f"{name}.py")
+    content = lambda nb: [(cell.cell_type, cell.source) for cell in nb.cells]  # noqa: E731
+    assert content(notebook) == content(script), "run make sync"
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in notebook.cells)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_committed_notebooks_are_thin(name):
+    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for node in ast.walk(ast.parse("\n".join(cell.source for cell in code))):
+        assert not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda | ast.While), (
+            "logic belongs in the package"
+        )
+    assert [cell.metadata.get("tags") for cell in code].count(["parameters"]) == 1
+    assert notebook.cells[0].cell_type == notebook.cells[-1].cell_type == "markdown"
+
+
+@pytest.fixture(scope="module")
+def quick_figures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("quick")
+    for name in NAMES:
+        command = [
+            sys.executable,
+            "-m",
+            "papermill",
+            "--no-progress-bar",
+            "--log-level",
+            "WARNING",
+            "--kernel",
+            "python3",
+        ]
+        command += ["--cwd", str(ROOT / "notebooks"), "-p", "quick", "True", "-p", "figures", str(folder / "figures")]
+        command += [str(ROOT / "notebooks" / f"{name}.ipynb"), str(folder / f"{name}.ipynb")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=170)
+        assert done.returncode == 0, done.stderr[-4000:]
+    return folder / "figures"
+
+
+@pytest.mark.parametrize(
+    ("stem", "columns"),
+    [
+        ("fig1_devices", "kind device operation latency_ms"),
+        ("fig2_profiles", "arch score inverse_latency_1 inverse_latency_2 inverse_latency_3 inverse_latency_4"),
+        ("fig3_proxy_accuracy", "arch val_accuracy naswot logsynflow skip score"),
+        ("fig4_policy", "layer part size"),
+        (
+            "fig5_training",
+            "seed timestep score inverse_latency latency_percentile val_accuracy reference_latency_ms episode_return",
+        ),
+        ("fig6_trajectories", "device step arch latency_ms score val_accuracy measured"),
+    ],
+)
+def test_every_figure_is_drawn_with_its_data(quick_figures, stem, columns):
+    assert (quick_figures / f"{stem}.pdf").read_bytes().startswith(b"%PDF")
+    assert (quick_figures / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
+    frame = pd.read_csv(quick_figures / "data" / f"{stem}.csv")
+    assert list(frame.columns) == columns.split() and len(frame) > 5
+    assert not frame.isna().any().any()
+
+
+def test_all_nine_claims_are_checked(quick_figures):
+    claims = pd.read_csv(quick_figures / "claims.csv")
+    assert claims["id"].tolist() == list(range(1, 10))
+    assert set(claims["verdict"]) <= {"reproduced", "partly", "not reproduced"}
