@@ -6,4 +6,21 @@
 True
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simmore.scoring import score
+
+__all__ = ["score"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """`simmore.score`, imported when it is first used, so that `import simmore` costs next to nothing."""
+    if name != "score":
+        raise AttributeError(f"module 'simmore' has no attribute {name!r}")
+    from simmore.scoring import score
+
+    return score

@@ -33,6 +33,29 @@ def data_command() -> None:
         )
 
 
+@app.command("proxies")
+def proxies_command(
+    dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or ImageNet16-120.")] = "cifar10",
+    seeds: Annotated[int, typer.Option(help="Initialisations to average over.")] = 1,
+    dask: Annotated[str, typer.Option(envvar="SIMMORE_DASK", help="Address of a Dask scheduler, if any.")] = "",
+) -> None:
+    """Compute the training-free scores of all cells; a run that was stopped goes on where it was."""
+    from simmore import scoring
+
+    print(f"wrote {scoring.score_all(dataset, seeds=range(seeds), dask=dask or None)}")
+
+
+@app.command("score")
+def score_command(
+    cells: Annotated[list[str], typer.Argument(help="NATS indices, six digits, or strings.")],
+    dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or ImageNet16-120.")] = "cifar10",
+) -> None:
+    """Score any cells here and now: the numbers that the stored table has."""
+    from simmore import scoring
+
+    print(scoring.score(cells, dataset).to_string())
+
+
 @app.command("search")
 def search_command(
     device: Annotated[str, typer.Option(help="A measured device, nats_gpu, mean, or <device>_lut.")] = "",
@@ -94,6 +117,14 @@ def train_command(
     result.controller.save(out)
     last = result.curve.iloc[-1]
     print(f"{out}.safetensors: score {last['score']:.3f}, inverse latency {last['inverse_latency']:.3f}")
+
+
+@app.command("claims")
+def claims_command() -> None:
+    """Print the claims that were checked, as the README's table."""
+    from simmore import paths, record
+
+    print(record.claims_markdown(paths.FIGURES))
 
 
 @app.command("bench")
