@@ -60,7 +60,7 @@ $(MODE):
 data: $(READY) ## Fetch the measured tables, and say which are there
 	@$(BIN)/python -m simmore data
 
-proxies: $(READY) ## Compute the training-free scores of all cells anew (resumable; about an hour)
+proxies: $(READY) ## Compute the training-free scores of all cells anew (resumable; half an hour on two cores)
 	$(BIN)/python -m simmore proxies
 
 train: $(READY) ## Train the two controllers that ship with the package anew (resumable)

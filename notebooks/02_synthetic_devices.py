@@ -44,9 +44,9 @@ measured = data.device_operations()[list(space.OPERATIONS)]
 measured.round(3)
 
 # %% [markdown]
-# The distribution $\Xi$. A latency is positive, so draws at or below zero are drawn again: `none` and
-# `skip_connect` end up slower on average than on the real devices, and the operations are independent, which real
-# ones are not.
+# The distribution $\Xi$. A latency is positive, so draws at or below zero are drawn again, which makes the widest
+# ones, of `none` and of the 3×3 convolution, a little slower on average than the devices are. The operations are
+# independent of one another, which those of a real device are not.
 
 # %%
 synthetic = devices.SyntheticDevices.fit()
@@ -116,6 +116,6 @@ display(results.claims(claims))
 
 # %% [markdown]
 # **Seen:** the devices of the paper are far from alike in speed, and less far in what they find slow: a 3×3
-# convolution costs most nearly everywhere. Optima differ between devices, though fewer than there are devices. How
-# well a LUT ranks depends on the device: nearly perfectly where a latency is a sum of its parts, much worse
-# elsewhere.
+# convolution costs most nearly everywhere. Optima differ between devices, though there are fewer of them than
+# devices. A LUT ranks latencies better than the paper says: nearly perfectly where a latency is a sum of its parts
+# (eyeriss, fpga), and still well on phones and on a GPU that has one image to process at a time.

@@ -24,7 +24,7 @@ _ROWS = list[tuple[str, float, str, str]]
 
 def table() -> pd.DataFrame:
     """Measure all; a row a figure: ``what``, ``measured``, ``unit``, ``goal``. Takes several minutes."""
-    parts: list[Callable[[], _ROWS]] = [_imports, _loading, _environment, _training, _figures]
+    parts: list[Callable[[], _ROWS]] = [_imports, _loading, _environment, _scoring, _training, _figures]
     rows = [row for part in tqdm(parts, desc="bench", disable=None) for row in part()]
     frame = pd.DataFrame(rows, columns=["what", "measured", "unit", "goal"])
     return frame.assign(measured=frame["measured"].map("{:.3g}".format))
@@ -88,6 +88,19 @@ def _environment(n: int = 64, steps: int = 2_000) -> _ROWS:
         (f"vectorised environment, {n} side by side", many, "transitions/s", "≥ 250,000"),
         ("one gymnasium environment at a time", single, "transitions/s", ""),
         ("ratio of the two", float(np.median(pairs[:, 0] / pairs[:, 1])), "×", ""),
+    ]
+
+
+def _scoring(n: int = 20) -> _ROWS:
+    from simmore import scoring, space
+
+    archs = np.random.default_rng(0).choice(space.N_ARCHS, size=n, replace=False)
+    compared = scoring.compare(archs.tolist())
+    fast, plain = compared["seconds_fast"].sum(), compared["seconds_plain"].sum()
+    return [
+        (f"scoring a network, mean of {n} random cells, one core", fast / n, "s", "≤ 0.15"),
+        ("the plain implementation", plain / n, "s", ""),
+        ("ratio of the two", plain / fast, "×", ""),
     ]
 
 

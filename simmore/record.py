@@ -103,7 +103,7 @@ class Recorder:
         path = self.folder / "claims.csv"
         rows = pd.DataFrame([{**vars(claim), "notebook": self.notebook} for claim in claims], columns=_CLAIM_COLUMNS)
         if path.exists():
-            known = pd.read_csv(path, dtype={"paper": str, "ours": str}, keep_default_na=False)
+            known = pd.read_csv(path, dtype=str, keep_default_na=False).astype({"id": int})
             rows = pd.concat([known[(known["notebook"] != self.notebook) & ~known["id"].isin(rows["id"])], rows])
         rows = rows.sort_values("id").reset_index(drop=True)
         replace(path, rows.to_csv(index=False, lineterminator="\n").encode())
@@ -123,6 +123,17 @@ class Recorder:
         }
         text = json.dumps(entries, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         replace(path, text.encode())
+
+
+def claims_markdown(folder: str | Path) -> str:
+    """``claims.csv`` of a folder as the README's table."""
+    table = pd.read_csv(Path(folder) / "claims.csv", dtype=str, keep_default_na=False)
+    rows = [
+        f"| {row.id} | {row.claim} | {row.paper} | {row.ours} | {row.unit} | **{row.verdict}** | {row.notebook[:2]} |"
+        for row in table.itertuples()
+    ]
+    head = "| | claim | paper | here | unit | verdict | notebook |\n| --- | --- | --- | --- | --- | --- | --- |"
+    return "\n".join([head, *rows])
 
 
 def data_digests() -> dict[str, str]:

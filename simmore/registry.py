@@ -174,8 +174,9 @@ def _tables() -> Iterator[Table]:
     own = "this project's own"
     path = "simmore/tables/device_operations.csv"
     yield Table("device_operations", "embedded", path, own, "MIT", f"{_HELP}; {_HW_NAS}", "ms", None)
-    path = "simmore/tables/scores_cifar10.npz"
-    yield Table("scores/cifar10", "embedded", path, own, "MIT", _FREEREA, "as named in the table", None)
+    for dataset in DATASETS:
+        path = f"simmore/tables/scores_{dataset}.npz"
+        yield Table(f"scores/{dataset}", "embedded", path, own, "MIT", _FREEREA, "as named in the table", None)
     for device, digest in _LATENCY_DIGESTS.items():
         citation = _HW_NAS if device in ("raspi4", "pixel3", "eyeriss", "fpga") else _HELP
         path = f"{_HELP_FOLDER}/latency/{device}.pt"
