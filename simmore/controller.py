@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simmore import mdp, paths, space
+from simmore.storage import replace
 
 SHIPPED = {
     "heldout": "trained on the paper's devices but HELP's six test devices",
@@ -78,20 +78,6 @@ class Controller:
         replace(path.with_suffix(".safetensors"), save(tensors))
         text = json.dumps(self.description, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         replace(path.with_suffix(".json"), text.encode())
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Write a file so that nobody ever reads half of it: aside, flushed to the disk, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(aside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def load(which: str | Path = "heldout") -> Controller:

@@ -62,6 +62,20 @@ def kendall(a: ArrayLike, b: ArrayLike) -> float:
     return float(kendalltau(a, b).statistic)
 
 
+def spearman_interval(
+    a: ArrayLike, b: ArrayLike, *, resamples: int = 300, level: float = 0.95, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of Spearman's rank correlation of two samples ``(n,)``."""
+    from scipy.stats import bootstrap
+
+    pairs = np.stack([np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)])
+    found = bootstrap(
+        pairs, spearman, paired=True, vectorized=False, n_resamples=resamples, confidence_level=level,
+        method="percentile", rng=rng,
+    )  # fmt: skip
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
 def mean_interval(values: ArrayLike, *, level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Student's interval of the mean over the first axis: values ``(n, …)`` to low and high ``(…)``.
 

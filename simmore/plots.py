@@ -108,47 +108,69 @@ def accuracy_against(
 
 
 def proxy_accuracy(
-    frame: pd.DataFrame, correlations: Mapping[str, tuple[float, float]], optima: Mapping[str, int]
+    frames: Mapping[str, pd.DataFrame],
+    correlations: Mapping[str, Mapping[str, tuple[float, float]]],
+    optima: Mapping[str, Mapping[str, int]],
 ) -> Figure:
-    """Fig. 3: accuracy against p with the optima h* of devices, and against its three terms.
+    """Fig. 3, a row a data set: accuracy against p with the optima h* of devices, and against its three terms.
 
     Parameters
     ----------
-    frame
-        Indexed by NATS index: ``val_accuracy`` (%), ``score``, ``naswot``, ``logsynflow``, ``skip``.
+    frames
+        Of each data set, by NATS index: ``val_accuracy`` (%), ``score``, ``naswot``, ``logsynflow``, ``skip``.
     correlations
         Spearman and Kendall of each of the four with the accuracy.
     optima
         Device name to the NATS index of its h*.
     """
-    figure, axes = plt.subplot_mosaic(
-        [["score", "score", "score", "naswot"], ["score", "score", "score", "logsynflow"],
-         ["score", "score", "score", "skip"]], figsize=(PAGE, 3.9)
-    )  # fmt: skip
     labels = {"score": "score $p$", "naswot": "NASWOT", "logsynflow": "LogSynflow", "skip": "SkipScore"}
-    for column, ax in axes.items():
-        accuracy_against(frame[column].to_numpy(), frame["val_accuracy"].to_numpy(), labels[column], ax)
-        rho, tau = correlations[column]
-        text = f"Spearman {rho:.2f}\nKendall {tau:.2f}"
-        ax.text(
-            0.97, 0.05, text, transform=ax.transAxes, ha="right", va="bottom", fontsize=8 if column == "score" else 7
-        )
-        if column != "score":
-            ax.set_ylabel("val. acc. (%)")
-            ax.ticklabel_format(axis="x", style="sci", scilimits=(-2, 4))
-    ax = axes["score"]
-    markers = "o^sDvP<>Xph"
-    cycle = plt.rcParams["axes.prop_cycle"].by_key()["color"]
-    same: dict[int, list[str]] = {}
-    for name, arch in optima.items():
-        same.setdefault(arch, []).append(name)
-    for k, (arch, names) in enumerate(same.items()):
-        cell = frame.loc[arch]
-        ax.plot(
-            cell["score"], cell["val_accuracy"], markers[k % len(markers)], color=cycle[k % len(cycle)], markersize=6,
-            markeredgecolor="black", markeredgewidth=0.5, linestyle="", label="h*  " + ", ".join(names),
-        )  # fmt: skip
-    ax.legend(loc="center right", bbox_to_anchor=(1.0, 0.42))
+    size = (PAGE, 2.05 * len(frames) + 0.3)
+    figure, grid = plt.subplots(len(frames), 4, figsize=size, width_ratios=[2, 1, 1, 1], sharey="row", squeeze=False)
+    for row, (dataset, frame) in zip(grid, frames.items(), strict=True):
+        for ax, (column, label) in zip(row, labels.items(), strict=True):
+            accuracy_against(frame[column].to_numpy(), frame["val_accuracy"].to_numpy(), label, ax)
+            rho, tau = correlations[dataset][column]
+            ax.set_title(f"Spearman {rho:.2f} · Kendall {tau:.2f}" if column == "score" else f"{rho:.2f} · {tau:.2f}")
+            ax.set_ylabel(f"{dataset}\nvalidation accuracy (%)" if column == "score" else "")
+            if column == "logsynflow":
+                ax.ticklabel_format(axis="x", style="sci", scilimits=(0, 0))
+        for (device, arch), marker, color in zip(optima[dataset].items(), "o^sDvP<>Xph", _cycle(), strict=False):
+            best = frame.loc[arch]
+            style: dict[str, Any] = {"color": color, "markersize": 6, "markeredgecolor": "black", "linestyle": ""}
+            row[0].plot(best["score"], best["val_accuracy"], marker, label=f"h* {device}", markeredgewidth=0.5, **style)
+    handles, names = grid[0, 0].get_legend_handles_labels()
+    figure.legend(
+        handles, names, loc="outside upper center", ncols=min(7, len(names)), columnspacing=1, handletextpad=0.2
+    )
+    return figure
+
+
+def _cycle() -> list[str]:
+    """The style's colours, twice over."""
+    return 2 * [str(color) for color in plt.rcParams["axes.prop_cycle"].by_key()["color"]]
+
+
+def score_correlations(frame: pd.DataFrame) -> Figure:
+    """Fig. S1: Spearman with accuracy of everything that could rank cells, a panel a data set, 95 % intervals.
+
+    `frame` is `score_checks.correlations`, of several data sets.
+    """
+    names = list(dict.fromkeys(frame["score"]))
+    kinds = list(dict.fromkeys(frame["against"]))
+    sets = list(dict.fromkeys(frame["dataset"]))
+    figure, axes = plt.subplots(1, len(sets), figsize=(PAGE, 0.2 * len(names) + 1.0), sharey=True, sharex=True)
+    for ax, dataset in zip(np.atleast_1d(axes), sets, strict=True):
+        for kind, marker, color, shift in zip(kinds, "os", (BLUE, ORANGE), (-0.14, 0.14), strict=False):
+            part = frame[(frame["dataset"] == dataset) & (frame["against"] == kind)]
+            y = np.array([names.index(name) for name in part["score"]]) + shift
+            ax.hlines(y, part["low"], part["high"], color=color, linewidth=1)
+            ax.plot(part["spearman"], y, marker, color=color, markersize=3, linestyle="", label=f"{kind} accuracy")
+        ax.axvline(0, color="0.7", linewidth=0.6)
+        ax.set(title=dataset, yticks=range(len(names)), yticklabels=names, xlim=(-0.05, 1))
+    np.atleast_1d(axes)[0].invert_yaxis()
+    figure.supxlabel("Spearman's rank correlation, bootstrap 95 % interval", fontsize=8)
+    handles = np.atleast_1d(axes)[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=2)
     return figure
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from simmore import paths
-from simmore.controller import replace
+from simmore.storage import replace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,7 +7,6 @@ onto the disk, and only then under its name. A part that is cut off or altered i
 from __future__ import annotations
 
 import io
-import os
 import time
 import zipfile
 import zlib
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simmore import data, parallel, plans
+from simmore.storage import replace
 
 if TYPE_CHECKING:
     from simmore.supernetwork import Inputs, Task
@@ -128,26 +128,7 @@ def write_part(part: Part, scored: Scored, folder: Path) -> None:
     """Keep a part: it is on the disk, whole, or not there."""
     buffer = io.BytesIO()
     np.savez(buffer, **scored._asdict())
-    write(folder / part.path, buffer.getvalue())
-
-
-def write(file: Path, content: bytes) -> None:
-    """Write aside, make sure that it is on the disk, rename."""
-    aside = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        aside.replace(file)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise OSError(
-            error.errno,
-            f"{file} could not be written ({error.strerror}); what was scored before is kept: "
-            "make room, and start again",
-        ) from error
+    replace(folder / part.path, buffer.getvalue())
 
 
 def cells(part: Part) -> NDArray[np.int32]:

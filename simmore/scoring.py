@@ -29,6 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from simmore import data, paths, plans, proxies, score_parts, space
 from simmore.score_parts import BATCH, SCORES, Part, Score, Scored
+from simmore.storage import replace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,8 +161,8 @@ def score_all(
     card["parts_of_the_last_run"] = f"{len(missing)} of {len(wanted)}"
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **columns)  # type: ignore[arg-type]
-    score_parts.write(out, buffer.getvalue())
-    score_parts.write(out.with_suffix(".json"), (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
+    replace(out, buffer.getvalue())
+    replace(out.with_suffix(".json"), (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
     return out
 
 
