@@ -18,9 +18,11 @@ ifneq ($(wildcard ../shared/upstream),)
 export SIMMORE_MIRROR ?= $(abspath ../shared/upstream)
 endif
 
-NOTEBOOKS := 01_proxy_accuracy 02_synthetic_devices 03_training 04_search_trajectories
+NOTEBOOKS := 01_proxy_accuracy 02_synthetic_devices 03_training 04_search_trajectories 05_search_quality \
+  06_latency_prediction 08_explore_devices
 EXECUTED := $(NOTEBOOKS:%=$(BUILD)/notebooks/%.ipynb)
-FIGURES := fig1_devices fig2_profiles fig3_proxy_accuracy fig4_policy fig5_training fig6_trajectories figS1_scores
+FIGURES := fig1_devices fig2_profiles fig3_proxy_accuracy fig4_policy fig5_training fig6_trajectories \
+  fig7_regret fig8_constrained fig9_prediction figS1_scores
 MADE := $(FIGURES:%=$(OUT)/%.pdf) $(FIGURES:%=$(OUT)/%.png) $(FIGURES:%=$(OUT)/data/%.csv) \
   $(OUT)/claims.csv $(OUT)/provenance.json
 SOURCES := $(wildcard simmore/*.py simmore/tables/* simmore/*.mplstyle)
@@ -30,10 +32,10 @@ MODE := $(BUILD)/mode-$(QUICK)
 BAR := $(shell test -t 2 && echo --progress-bar || echo --no-progress-bar)
 
 .DELETE_ON_ERROR:
-.PHONY: help figures notebooks data proxies train test bench check format sync lab clean
+.PHONY: help figures notebooks data proxies train test bench check format sync lab explore site test-browser test-binder clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 figures: data $(EXECUTED) ## Rebuild every figure of the paper in figures/ (QUICK=1: with less training)
 	@missing=""; for file in $(MADE); do \
@@ -64,9 +66,10 @@ proxies: $(READY) ## Compute the training-free scores of all cells anew (resumab
 	for dataset in cifar10 cifar100 ImageNet16-120; do $(BIN)/python -m simmore proxies --dataset $$dataset || exit 1; done
 	$(BIN)/python -m simmore proxies --samples
 
-train: $(READY) ## Train the two controllers that ship with the package anew (resumable)
+train: $(READY) ## Train all that ships with the package anew (resumable; about 25 minutes)
 	$(BIN)/python -m simmore train simmore/tables/controller_paper
 	$(BIN)/python -m simmore train simmore/tables/controller_heldout $(foreach d,titan_rtx_1 gold_6226 pixel2 raspi4 eyeriss fpga,--without $(d))
+	$(BIN)/python -m simmore train-strategies
 
 test: $(READY) ## Run the tests (under three minutes)
 	$(BIN)/python -m pytest -q
@@ -89,6 +92,24 @@ sync: $(READY) ## Bring notebooks and their .py files in step (the newer of each
 
 lab: $(READY) ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
+
+# what Voila finds in app/: the page's template, and what may be served (voila.json)
+explore: export JUPYTER_PATH := $(CURDIR)/app
+explore: export JUPYTER_CONFIG_PATH := $(CURDIR)/app
+explore: $(READY) ## Open the explorer as an app in the browser (PORT=8866)
+	$(BIN)/voila notebooks/08_explore_devices.ipynb --port=$(or $(PORT),8866)
+
+site: $(EXECUTED) ## Build the notebooks, figures and claims as a static site, build/site/
+	@$(BIN)/python site/make.py $(OUT) $(BUILD)/notebooks $(BUILD)
+
+test-browser: $(READY) ## Test the explorer in a real browser, against real servers (about 4 minutes)
+	@test -x $${CHROMIUM:-/usr/bin/chromium} || ! command -v apt-get >/dev/null || { \
+	  echo "installing Debian's chromium"; apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || true
+	$(BIN)/python -m pytest -q -s tests/browser
+
+test-binder: $(READY) ## Test what Binder will do with the repository (some minutes)
+	$(BIN)/python -m pytest -q tests/binder
 
 clean: ## Delete what was built, but neither figures nor the virtual environment
 	rm -rf build .pytest_cache .ruff_cache .mypy_cache *.egg-info

@@ -82,7 +82,12 @@ correlations = {
     }
     for dataset, table in cells.items()
 }
-pd.DataFrame(correlations).map(lambda pair: f"{pair[0]:.3f} · {pair[1]:.3f}")
+pd.DataFrame(
+    {
+        dataset: {name: f"{rho:.3f} · {tau:.3f}" for name, (rho, tau) in pairs.items()}
+        for dataset, pairs in correlations.items()
+    }
+)
 
 # %% [markdown]
 # The cell that is best for a device, $h^*$, maximises $p + \bar\ell$. It differs from device to device.

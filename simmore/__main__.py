@@ -28,7 +28,8 @@ def data_command() -> None:
     absent = tables[tables["where"].isin(["missing", "altered"])]
     if len(absent):
         print(
-            f"\n{len(absent)} tables of measured devices and published scores are not there: {absent['problem'].iloc[0]}\n"
+            f"\n{len(absent)} tables of measured devices and published scores are not there: "
+            f"{absent['problem'].iloc[0]}\n"
             "Every figure is drawn all the same, from the embedded tables."
         )
 
@@ -38,10 +39,15 @@ def proxies_command(
     dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or ImageNet16-120.")] = "cifar10",
     seeds: Annotated[int, typer.Option(help="Initialisations to average over.")] = 1,
     dask: Annotated[str, typer.Option(envvar="SIMMORE_DASK", help="Address of a Dask scheduler, if any.")] = "",
+    samples: Annotated[bool, typer.Option(help="The spread and natural-like input, on samples of cells.")] = False,
 ) -> None:
     """Compute the training-free scores of all cells; a run that was stopped goes on where it was."""
-    from simmore import scoring
+    from simmore import score_checks, scoring
 
+    if samples:
+        score_checks.make_samples(dask=dask or None)
+        print(f"wrote {score_checks.SPREAD} and {score_checks.NATURAL}")
+        return
     print(f"wrote {scoring.score_all(dataset, seeds=range(seeds), dask=dask or None)}")
 
 
@@ -60,8 +66,11 @@ def score_command(
 def search_command(
     device: Annotated[str, typer.Option(help="A measured device, nats_gpu, mean, or <device>_lut.")] = "",
     latency_table: Annotated[str, typer.Option(help="A CSV of your own device: arch,latency_ms.")] = "",
-    strategy: Annotated[str, typer.Option(help="controller or random.")] = "controller",
-    controller: Annotated[str, typer.Option(help="heldout, paper, or a .safetensors file.")] = "heldout",
+    strategy: Annotated[str, typer.Option(help="One of those in simmore.strategies.")] = "expected_improvement",
+    controller: Annotated[
+        str, typer.Option(help="Follow this policy of the paper's kind instead: heldout, paper, a .safetensors file.")
+    ] = "",
+    max_latency: Annotated[float, typer.Option(help="Limit in ms: the highest score within it; 0 is none.")] = 0.0,
     budget: Annotated[int, typer.Option(help="Distinct cells that may be measured, the start included.")] = 10,
     start: Annotated[str, typer.Option(help="First cell: NATS index, six digits or string; drawn if none.")] = "",
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
@@ -69,31 +78,37 @@ def search_command(
 ) -> None:
     """Search a cell for one device, print the answer and write the trajectory."""
     from simmore import controller as controllers
-    from simmore import data, devices, search, space
+    from simmore import data, devices, search, space, strategies
 
     if bool(device) == bool(latency_table):
         raise ValueError("name either a --device or a --latency-table")
-    if strategy not in ("controller", "random"):
-        raise ValueError(f"no strategy {strategy!r}: choose controller or random")
+    if not max_latency >= 0:
+        raise ValueError(f"a latency limit is a positive number of ms, got {max_latency}")
+    limit = max_latency or None
     if not out.parent.is_dir():
         raise ValueError(f"the folder of --out {out} does not exist: create it, or name another")
     if latency_table:
         target: devices.Device = devices.TableDevice(Path(latency_table).stem, data.latency_csv(latency_table))
     else:
         target = devices.load(device)
-    way = search.follow(controllers.load(controller)) if strategy == "controller" else search.random_search
+    policy = controllers.load(controller) if controller else None
+    way = search.follow(policy) if policy else strategies.make(strategy, target.name, limit)
     first = space.to_arch(start) if start else None
     try:
-        found = search.search(target, way, start=first, budget=budget, seed=seed)
+        found = search.search(target, way, start=first, budget=budget, seed=seed, max_latency_ms=limit)
     except search.MeasurementFailed as failure:
         failure.trajectory.to_csv(out, index=False)
         raise ValueError(f"{failure}; what was measured is in {out}") from failure
     found.trajectory.to_csv(out, index=False)
+    if found.arch is None:
+        print(f"no cell within {max_latency:g} ms among the {found.measurements} measured")
+        print(f"trajectory    {out}")
+        return
     print(f"cell          {found.arch_str}")
     print(f"NATS index    {found.arch}")
     print(f"latency       {found.latency_ms:.4g} ms on {target.name}")
     for dataset in data.DATASETS:
-        print(f"{dataset:14}{data.accuracy(dataset)[found.arch]:.2f} % validation accuracy")
+        print(f"{dataset:13} {data.accuracy(dataset)[found.arch]:.2f} % validation accuracy")
     print(f"measured      {found.measurements} of {budget} cells")
     print(f"trajectory    {out}")
 
@@ -125,6 +140,17 @@ def claims_command() -> None:
     from simmore import paths, record
 
     print(record.claims_markdown(paths.FIGURES))
+
+
+@app.command("train-strategies")
+def train_strategies_command() -> None:
+    """Fit the prior, train the controller's networks and the ablations anew; finished ablations are read back."""
+    from simmore import ablations, acquisition_training, comparison, device_prior, devices, proxies
+
+    score = proxies.stored_score()
+    device_prior.fit_all()
+    acquisition_training.train_all(score)
+    ablations.save(ablations.train(score, [*comparison.measured_devices(), devices.load("nats_gpu")]))
 
 
 @app.command("bench")

@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from simmore import space
 from simmore.mdp import (
@@ -90,12 +90,22 @@ class CellVecEnv(VecEnv):
         As for `CellEnv`.
     seed
         Of the generator that draws devices and start cells; `reseed` sets another.
+    table_ms
+        Latencies of one device, ``(15625,)``, in place of drawn ones (`Episodes`).
     """
 
     render_mode = None
 
-    def __init__(self, n: int, sampler: DeviceSampler, score: NDArray[np.float64], *, seed: int = 0) -> None:
-        self._episodes = Episodes(n, sampler, score)
+    def __init__(
+        self,
+        n: int,
+        sampler: DeviceSampler,
+        score: NDArray[np.float64],
+        *,
+        seed: int = 0,
+        table_ms: NDArray[np.float64] | None = None,
+    ) -> None:
+        self._episodes = Episodes(n, sampler, score, table_ms=table_ms)
         self._rng = np.random.default_rng(seed)
         self._actions = np.zeros(n, dtype=np.int64)
         super().__init__(n, observation_space(), gym.spaces.MultiDiscrete([space.N_EDGES, space.N_OPERATIONS]))
@@ -135,3 +145,23 @@ class CellVecEnv(VecEnv):
 
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
         return [getattr(self, method_name)(*args, **kwargs)] * self.num_envs
+
+
+class CurrentStateOnly(VecEnvWrapper):
+    """Hides the past: of an observation only the current cell and its latency are left, the rest is zero."""
+
+    def reset(self) -> NDArray[np.float32]:
+        return self._hide(self.venv.reset())
+
+    def step_wait(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
+        observation, reward, done, infos = self.venv.step_wait()
+        for info in infos:
+            if "terminal_observation" in info:
+                info["terminal_observation"] = self._hide(info["terminal_observation"])
+        return self._hide(observation), reward, done, infos
+
+    @staticmethod
+    def _hide(observation: Any) -> NDArray[np.float32]:
+        hidden = np.array(observation, dtype=np.float32)
+        hidden[..., STATE_SIZE:] = 0
+        return hidden

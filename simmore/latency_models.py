@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from simmore import devices, metrics, space
@@ -61,28 +60,6 @@ class BayesianLinear:
         measured = np.asarray(latency_ms, dtype=np.float64)
         fastest = min(space.N_EDGES * operation.min(), measured.min())
         return float(fastest), float(max(space.N_EDGES * operation.max(), measured.max()))
-
-
-def few_shot(
-    device: devices.Device, model: BayesianLinear, *, samples: int = 10, draws: int = 20, rng: np.random.Generator
-) -> pd.DataFrame:
-    """Predict all latencies of a device from a few random cells (HELP's protocol; the paper's section 2.3).
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row a draw: ``device``, ``samples``, ``draw``, ``spearman``, ``kendall`` of predicted against measured
-        latency over the cells that compile.
-    """
-    truth = device.latency_ms(np.arange(space.N_ARCHS))
-    compiles = np.flatnonzero(np.isfinite(truth))
-    rows = []
-    for draw in range(draws):
-        archs = rng.choice(compiles, size=samples, replace=False)
-        predicted = model.predict(archs, truth[archs])[compiles]
-        rho, tau = metrics.spearman(predicted, truth[compiles]), metrics.kendall(predicted, truth[compiles])
-        rows.append((device.name, samples, draw, rho, tau))
-    return pd.DataFrame(rows, columns=["device", "samples", "draw", "spearman", "kendall"])
 
 
 def lut_kendall(device: devices.Device) -> float:

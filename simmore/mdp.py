@@ -112,6 +112,8 @@ class Episodes:
         Draws a device for each episode.
     score
         p of all cells, ``(15625,)``, in [0, 1].
+    table_ms
+        Latencies of one device, ``(15625,)``, that all episodes take place on; None: devices that `sampler` draws.
 
     Attributes
     ----------
@@ -121,8 +123,16 @@ class Episodes:
         The devices of the episodes, ``(n, 5)``.
     """
 
-    def __init__(self, n: int, sampler: DeviceSampler, score: NDArray[np.float64]) -> None:
+    def __init__(
+        self,
+        n: int,
+        sampler: DeviceSampler,
+        score: NDArray[np.float64],
+        *,
+        table_ms: NDArray[np.float64] | None = None,
+    ) -> None:
         self.n = n
+        self._table_ms = table_ms
         self._sampler = sampler
         self._score = score
         self._counts = devices.all_operation_counts()
@@ -136,14 +146,22 @@ class Episodes:
         """Draw a device and a uniformly random cell for each episode; return the observations ``(n, 241)``."""
         self.operation_ms = self._sampler.sample(self.n, rng)
         self.archs = rng.integers(space.N_ARCHS, size=self.n, dtype=np.int32)
-        self._fastest = space.N_EDGES * self.operation_ms.min(axis=1)
-        self._range = np.maximum(space.N_EDGES * self.operation_ms.max(axis=1) - self._fastest, 1e-12)
+        self._fastest, slowest = self._bounds_ms()
+        self._range = np.maximum(slowest - self._fastest, 1e-12)
         self.steps = 0
         return self._observer.begin(self.archs, self.latency_ms())
 
     def latency_ms(self) -> NDArray[np.float64]:
         """Latency of the current cells on their devices, ``(n,)`` in ms."""
+        if self._table_ms is not None:
+            return self._table_ms[self.archs]
         return np.einsum("no,no->n", self._counts[self.archs], self.operation_ms)
+
+    def _bounds_ms(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Fastest and slowest latency of each episode's device, ``(n,)`` in ms."""
+        if self._table_ms is not None:
+            return np.full(self.n, self._table_ms.min()), np.full(self.n, self._table_ms.max())
+        return space.N_EDGES * self.operation_ms.min(axis=1), space.N_EDGES * self.operation_ms.max(axis=1)
 
     def inverse_latency(self, latency_ms: NDArray[np.float64]) -> NDArray[np.float64]:
         """ℓ̄ = 1 − ℓ of latencies ``(n,)`` in ms: 1 for each device's fastest cell, 0 for its slowest."""

@@ -128,9 +128,10 @@ class Recorder:
 def claims_markdown(folder: str | Path) -> str:
     """``claims.csv`` of a folder as the README's table."""
     table = pd.read_csv(Path(folder) / "claims.csv", dtype=str, keep_default_na=False)
+    columns = [table[name].tolist() for name in _CLAIM_COLUMNS]
     rows = [
-        f"| {row.id} | {row.claim} | {row.paper} | {row.ours} | {row.unit} | **{row.verdict}** | {row.notebook[:2]} |"
-        for row in table.itertuples()
+        f"| {number} | {claim} | {paper} | {ours} | {unit} | **{verdict}** | {notebook[:2]} |"
+        for number, claim, paper, ours, unit, verdict, notebook in zip(*columns, strict=True)
     ]
     head = "| | claim | paper | here | unit | verdict | notebook |\n| --- | --- | --- | --- | --- | --- | --- |"
     return "\n".join([head, *rows])

@@ -15,9 +15,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from simmore import data, devices, mdp, metrics, proxies, space
+from simmore import answers, data, devices, mdp, metrics, proxies, space
 from simmore.controller import Controller
-from simmore.latency_models import BayesianLinear
 
 BUDGET = 10  # distinct cells measured, the start included (paper, section 4)
 
@@ -44,7 +43,10 @@ class Measure(Protocol):
 
 
 class Strategy(Protocol):
-    """Measures cells, one after the other, until it has enough or the budget is spent."""
+    """Measures cells, one after the other, until it has enough or the budget is spent.
+
+    What it measures may depend on what it measured before, but not on the budget: with a larger one it goes on.
+    """
 
     def __call__(
         self, score: NDArray[np.float64], measure: Measure, start: int, budget: int, rng: np.random.Generator
@@ -58,23 +60,27 @@ class Search:
     Attributes
     ----------
     arch
-        The answer: one of the cells that were measured.
+        The answer: one of the cells that were measured. Under a latency limit, None if none of them keeps it.
     trajectory
         A row a step: ``step``, ``arch``, ``latency_ms``, ``score``, ``val_accuracy`` (%, CIFAR-10, unknown to the
         search), ``measured`` (distinct cells so far).
     """
 
-    arch: int
+    arch: int | None
     trajectory: pd.DataFrame
 
     @property
     def arch_str(self) -> str:
         """The answer in NATS-Bench's notation."""
+        if self.arch is None:
+            raise ValueError("there is no answer: no measured cell keeps the limit")
         return space.to_string(self.arch)
 
     @property
     def latency_ms(self) -> float:
         """The answer's measured latency."""
+        if self.arch is None:
+            raise ValueError("there is no answer: no measured cell keeps the limit")
         return float(self.trajectory.loc[self.trajectory.arch == self.arch, "latency_ms"].iloc[0])
 
     @property
@@ -126,7 +132,8 @@ def search(
     budget: int = BUDGET,
     seed: int | np.random.Generator = 0,
     score: NDArray[np.float64] | None = None,
-    model: BayesianLinear | None = None,
+    model: answers.RangeModel | None = None,
+    max_latency_ms: float | None = None,
 ) -> Search:
     """Search a cell that is fast on a device and scores well, from at most `budget` measured cells.
 
@@ -146,11 +153,13 @@ def search(
         p of all cells, ``(15625,)``; this project's own for CIFAR-10 if None.
     model
         What turns ms into the ℓ̄ that the answer is chosen by; fitted without the device's family if None.
+    max_latency_ms
+        A limit: the answer is then the highest score among what was measured and keeps it (paper, section 3.1).
 
     Raises
     ------
     ValueError
-        For a budget or a start outside the space.
+        For a budget or a start outside the space, a score that is not one number a cell, or a limit that is no latency.
     MeasurementFailed
         If the device raises, or returns what is no latency; the trajectory so far comes with it.
     """
@@ -160,7 +169,11 @@ def search(
     start = int(rng.integers(space.N_ARCHS)) if start is None else int(start)
     if not 0 <= start < space.N_ARCHS:
         raise ValueError(f"the start is a NATS index from 0 to {space.N_ARCHS - 1}, got {start}")
+    if max_latency_ms is not None and not max_latency_ms > 0:
+        raise ValueError(f"a latency limit is a positive number of ms, got {max_latency_ms}")
     score = proxies.stored_score() if score is None else score
+    if score.shape != (space.N_ARCHS,):
+        raise ValueError(f"scores have shape ({space.N_ARCHS},), got {score.shape}")
     recorder = _Recorder(device.latency_ms, budget)
     try:
         recorder(start)
@@ -171,21 +184,25 @@ def search(
         message = f"measuring on {device.name} failed after {len(recorder.steps)} steps: {error}"
         raise MeasurementFailed(message, recorder.trajectory(score)) from error
     trajectory = recorder.trajectory(score)
-    if model is None:
-        pool = devices.without_family(devices.PAPER_DEVICES, [device.name])
-        model = BayesianLinear.from_devices(devices.SyntheticDevices.fit(pool))
-    return Search(choose(trajectory, model), trajectory)
+    if max_latency_ms is not None:
+        return Search(choose_within(trajectory, max_latency_ms), trajectory)
+    return Search(choose(trajectory, model or answers.expected_range(device.name)), trajectory)
 
 
-def choose(trajectory: pd.DataFrame, model: BayesianLinear) -> int:
+def choose(trajectory: pd.DataFrame, model: answers.RangeModel) -> int:
     """The measured cell with the highest p + ℓ̄, ℓ̄ by the range of latencies that the model expects of the device."""
     cells = trajectory.drop_duplicates("arch")
     cells = cells[np.isfinite(cells.latency_ms)]
     if cells.empty:
         return int(trajectory.arch.iloc[0])  # nothing compiled: the start is as good as any
     fastest, slowest = model.bounds_ms(cells.arch, cells.latency_ms)
-    estimated = cells.score - (cells.latency_ms - fastest) / max(slowest - fastest, 1e-12)
-    return int(cells.arch.iloc[int(estimated.argmax())])
+    return int(cells.arch.iloc[answers.best_tradeoff(cells.score, cells.latency_ms, slowest - fastest)])
+
+
+def choose_within(trajectory: pd.DataFrame, limit_ms: float) -> int | None:
+    """The measured cell with the highest p within a latency limit, None if there is none."""
+    best = answers.best_within(trajectory.score, trajectory.latency_ms, limit_ms)
+    return None if best is None else int(trajectory.arch.iloc[best])
 
 
 def random_search(
@@ -245,15 +262,14 @@ def regrets(
     bar = tqdm(total=len(tested) * len(strategies) * n_starts, desc="searching", unit=" searches", disable=None)
     for device in tested:
         rewards = metrics.reward(score, device.latency_ms(np.arange(space.N_ARCHS)))
-        pool = devices.without_family(devices.PAPER_DEVICES, [device.name])
-        model = BayesianLinear.from_devices(devices.SyntheticDevices.fit(pool))
+        model = answers.expected_range(device.name)
         for name, strategy in strategies.items():
             for k, start in enumerate(starts):
                 bar.update()
                 rng = np.random.default_rng([seed, k])
                 found = search(device, strategy, start=start, budget=budget, seed=rng, score=score, model=model)
                 regret = metrics.normalised_regret(rewards, found.trajectory.arch)
-                answer = metrics.normalised_regret(rewards, found.arch)
+                answer = metrics.normalised_regret(rewards, np.asarray(found.arch))
                 rows.append((name, device.name, k, found.arch, found.measurements, float(answer), regret.min()))
     bar.close()
     columns = ["strategy", "device", "seed", "arch", "measurements", "regret", "regret_best"]

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,13 +24,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from simmore import data, devices, mdp, space
-from simmore.controller import Controller, replace
+from simmore import data, devices, mdp, parallel, space
+from simmore.controller import Controller
+from simmore.storage import replace
 
 if TYPE_CHECKING:
-    from stable_baselines3 import PPO
     from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
+ALGORITHMS = ("PPO", "TRPO", "A2C")
 REFERENCE_OPERATION = space.OPERATIONS.index("nor_conv_3x3")  # h_ref of Fig. 5 e: 3x3 convolutions alone
 
 
@@ -61,14 +63,28 @@ class Settings:
     """Transitions between evaluations; 51 of them over a full training, the untrained policy's first."""
     evaluation_episodes: int = 20
     """Test episodes an evaluation (paper, Fig. 5), each on a device of its own."""
+    algorithm: str = "PPO"
+    """One of `ALGORITHMS`: PPO (paper), or TRPO or A2C in its place, with the settings that they share."""
+    sees_history: bool = True
+    """False: the policy sees the current cell and its latency alone, not the last five (state, action) pairs."""
 
     def __post_init__(self) -> None:
         rollout = self.rollout_steps
+        if self.algorithm not in ALGORITHMS:
+            raise ValueError(f"no algorithm {self.algorithm!r}: choose one of {', '.join(ALGORITHMS)}")
         if self.total_steps < rollout or self.total_steps % rollout or self.evaluate_every % rollout:
             raise ValueError(
                 f"total_steps ({self.total_steps}) and evaluate_every ({self.evaluate_every}) must be multiples of a "
                 f"rollout, {self.n_envs} environments × {mdp.HORIZON} steps = {rollout}"
             )
+
+    def as_record(self) -> dict[str, Any]:
+        """As a controller's description has them: the algorithm stands apart, history where it is left out."""
+        chosen = dataclasses.asdict(self)
+        del chosen["algorithm"]
+        if self.sees_history:
+            del chosen["sees_history"]
+        return chosen
 
     @property
     def rollout_steps(self) -> int:
@@ -130,8 +146,9 @@ def train(
     folder: Path | None = None,
     progress: bool = True,
     description: str = "training",
+    table_ms: NDArray[np.float64] | None = None,
 ) -> Training:
-    """Train a controller with PPO.
+    """Train a controller, with PPO unless the settings say otherwise.
 
     Parameters
     ----------
@@ -146,17 +163,20 @@ def train(
         interrupted goes on from its last one, and ends as if it had never been; a finished one is read back.
     progress
         Show a bar, if there is a terminal or a notebook to show it in.
+    table_ms
+        Latencies of one device, ``(15625,)``, to train on alone; the evaluations keep to devices that `sampler` draws.
     """
-    identity = _identity(settings, sampler, score)
-    place = checkpoint_folder(folder, settings, sampler, score) if folder is not None else None
+    identity = _identity(settings, sampler, score, table_ms)
+    place = folder / str(identity["digest"])[:16] if folder is not None else None
     started = time.perf_counter()
     with data.needs("torch", "stable_baselines3"):
+        import stable_baselines3  # noqa: F401  said here, in a sentence, if it is missing
         import torch
 
     torch_threads = torch.get_num_threads()
     torch.set_num_threads(1)  # small layers: more threads only wait for each other, and sum in another order
     try:
-        model, curve, spent = _resume(settings, sampler, score, place)
+        model, curve, spent = _resume(settings, sampler, score, place, table_ms)
         bar = tqdm(
             total=settings.total_steps,
             initial=model.num_timesteps,
@@ -189,10 +209,9 @@ def train_seeds(
     *,
     folder: Path,
     n_jobs: int = -1,
+    dask: str | None = None,
 ) -> list[Training]:
-    """`train` once a seed, on several cores, with one bar for all of them; resumable like each of them."""
-    from joblib import Parallel, delayed
-
+    """`train` once a seed, on several cores or a cluster (`parallel.unordered`), with one bar; resumable like each."""
     many = [dataclasses.replace(settings, seed=seed) for seed in seeds]
     curves = [checkpoint_folder(folder, one, sampler, score) / "curve.csv" for one in many]
     done = threading.Event()
@@ -202,12 +221,20 @@ def train_seeds(
         watcher = threading.Thread(target=_watch, args=(curves, bar, done), daemon=True)
         watcher.start()
         try:
-            job = delayed(train)
-            return Parallel(n_jobs=n_jobs)(job(one, sampler, score, folder=folder, progress=False) for one in many)
+            job = partial(_train_quietly, sampler=sampler, score=score, folder=folder)
+            trained = list(parallel.unordered(job, many, n_jobs=n_jobs, dask=dask))
+            return sorted(trained, key=lambda each: int(each.curve["seed"].iloc[0]))
         finally:
             done.set()
             watcher.join()
             bar.update(_steps_on_disk(curves) - bar.n)
+
+
+def _train_quietly(
+    settings: Settings, sampler: devices.SyntheticDevices, score: NDArray[np.float64], folder: Path
+) -> Training:
+    """`train` for a process without a terminal."""
+    return train(settings, sampler, score, folder=folder, progress=False)
 
 
 def _watch(curves: list[Path], bar: tqdm, done: threading.Event) -> None:
@@ -227,44 +254,77 @@ def checkpoint_folder(
     return folder / str(_identity(settings, sampler, score)["digest"])[:16]
 
 
-def _identity(settings: Settings, sampler: devices.SyntheticDevices, score: NDArray[np.float64]) -> dict[str, Any]:
+def _identity(
+    settings: Settings,
+    sampler: devices.SyntheticDevices,
+    score: NDArray[np.float64],
+    table_ms: NDArray[np.float64] | None = None,
+) -> dict[str, Any]:
     """What determines a training, with a digest over all of it."""
     identity: dict[str, Any] = {
-        "algorithm": "PPO",
-        "settings": dataclasses.asdict(settings),
+        "algorithm": settings.algorithm,
+        "settings": settings.as_record(),
         "devices": list(sampler.fitted_to),
         "operation_mean_ms": [float(f"{value:.6g}") for value in sampler.mean_ms],
         "operation_sd_ms": [float(f"{value:.6g}") for value in sampler.sd_ms],
         "score_sha256": hashlib.sha256(np.ascontiguousarray(score, dtype=np.float64).tobytes()).hexdigest(),
         "versions": {name: version(name) for name in ("numpy", "torch", "stable-baselines3", "gymnasium")},
     }
+    if table_ms is not None:
+        identity["table_sha256"] = hashlib.sha256(np.ascontiguousarray(table_ms).tobytes()).hexdigest()
     identity["digest"] = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     return identity
 
 
-def make_model(settings: Settings, sampler: devices.SyntheticDevices, score: NDArray[np.float64]) -> PPO:
-    """The untrained PPO learner on its vectorised environment."""
-    from stable_baselines3 import PPO
+def make_model(
+    settings: Settings,
+    sampler: devices.SyntheticDevices,
+    score: NDArray[np.float64],
+    table_ms: NDArray[np.float64] | None = None,
+) -> OnPolicyAlgorithm:
+    """The untrained learner on its vectorised environment."""
+    from stable_baselines3.common.logger import Logger
 
-    from simmore.env import CellVecEnv
+    from simmore.env import CellVecEnv, CurrentStateOnly
 
-    return PPO(
+    environment: Any = CellVecEnv(settings.n_envs, sampler, score, seed=settings.seed, table_ms=table_ms)
+    if not settings.sees_history:
+        environment = CurrentStateOnly(environment)
+    learner, own_settings = _learner(settings)
+    model = learner(
         "MlpPolicy",
-        CellVecEnv(settings.n_envs, sampler, score, seed=settings.seed),
+        environment,
         n_steps=mdp.HORIZON,
-        batch_size=settings.batch_size,
-        n_epochs=settings.n_epochs,
         learning_rate=settings.learning_rate,
         gamma=settings.gamma,
         gae_lambda=settings.gae_lambda,
-        clip_range=settings.clip_range,
         policy_kwargs={"net_arch": list(settings.hidden)},
         seed=settings.seed,
         device="cpu",
+        **own_settings,
     )
+    model.set_logger(Logger(folder=None, output_formats=[]))  # the curve is the log; the default litters /tmp
+    return model
 
 
-def _begin_rollout(model: PPO, settings: Settings) -> None:
+def _learner(settings: Settings) -> tuple[type[OnPolicyAlgorithm], dict[str, Any]]:
+    """The algorithm's class, and the settings that it does not share with the others."""
+    if settings.algorithm == "A2C":
+        from stable_baselines3 import A2C
+
+        return A2C, {}
+    if settings.algorithm == "TRPO":
+        with data.needs("sb3_contrib"):
+            from sb3_contrib import TRPO
+
+        return TRPO, {"batch_size": settings.batch_size}
+    from stable_baselines3 import PPO
+
+    minibatches = {"batch_size": settings.batch_size, "n_epochs": settings.n_epochs, "clip_range": settings.clip_range}
+    return PPO, minibatches
+
+
+def _begin_rollout(model: OnPolicyAlgorithm, settings: Settings) -> None:
     """Let a rollout's randomness depend on the seed and its number alone: a resumed training is the same one."""
     import torch
 
@@ -279,7 +339,7 @@ def _begin_rollout(model: PPO, settings: Settings) -> None:
 
 
 def _evaluation(
-    model: PPO, settings: Settings, sampler: devices.SyntheticDevices, score: NDArray[np.float64]
+    model: OnPolicyAlgorithm, settings: Settings, sampler: devices.SyntheticDevices, score: NDArray[np.float64]
 ) -> dict[str, float]:
     rng = np.random.default_rng([settings.seed, model.num_timesteps, 1])
     figures = evaluate(to_controller(model, {}), sampler, score, n_episodes=settings.evaluation_episodes, rng=rng)
@@ -290,14 +350,18 @@ def to_controller(model: OnPolicyAlgorithm, description: dict[str, Any]) -> Cont
     """The policy of a stable-baselines3 learner as plain arrays."""
     from torch import nn
 
+    from simmore.env import CurrentStateOnly
+
     network = [*model.policy.mlp_extractor.policy_net, model.policy.action_net]
     linear = [layer for layer in network if isinstance(layer, nn.Linear)]
     weights = tuple(layer.weight.detach().numpy().copy() for layer in linear)
     biases = tuple(layer.bias.detach().numpy().copy() for layer in linear)
+    if isinstance(model.get_env(), CurrentStateOnly):
+        weights[0][:, mdp.STATE_SIZE :] = 0  # inputs that were always zero: what it never saw must not move it later
     return Controller(weights, biases, description)
 
 
-def _save_checkpoint(place: Path, model: PPO, curve: list[dict[str, float]], seconds: float) -> None:
+def _save_checkpoint(place: Path, model: OnPolicyAlgorithm, curve: list[dict[str, float]], seconds: float) -> None:
     import torch
 
     buffer = io.BytesIO()
@@ -308,12 +372,16 @@ def _save_checkpoint(place: Path, model: PPO, curve: list[dict[str, float]], sec
 
 
 def _resume(
-    settings: Settings, sampler: devices.SyntheticDevices, score: NDArray[np.float64], place: Path | None
-) -> tuple[PPO, list[dict[str, float]], float]:
+    settings: Settings,
+    sampler: devices.SyntheticDevices,
+    score: NDArray[np.float64],
+    place: Path | None,
+    table_ms: NDArray[np.float64] | None = None,
+) -> tuple[OnPolicyAlgorithm, list[dict[str, float]], float]:
     """The learner, its curve and the seconds spent: from the last checkpoint, or from the beginning."""
     import torch
 
-    model = make_model(settings, sampler, score)
+    model = make_model(settings, sampler, score, table_ms)
     # learn() sets the learner up for a first call; none of its steps shall count before the first rollout
     model._setup_learn(settings.total_steps, reset_num_timesteps=True)
     file = place / "checkpoint.pt" if place is not None else None

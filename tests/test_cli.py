@@ -28,6 +28,20 @@ def test_a_users_table(tmp_path):
     assert "on mine" in done.stdout and (tmp_path / "t.csv").exists()
 
 
+def test_a_limit_is_kept_or_said_to_be_missed(tmp_path):
+    kept = run("search", "--device", "nats_gpu", "--max-latency", "14", "--budget", "10", cwd=tmp_path)
+    assert kept.returncode == 0 and float(kept.stdout.split("latency")[1].split()[0]) <= 14
+    missed = run("search", "--device", "nats_gpu", "--max-latency", "0.001", "--budget", "3", cwd=tmp_path)
+    assert missed.returncode == 0 and "no cell within 0.001 ms among the 3 measured" in missed.stdout
+    assert len(pd.read_csv(tmp_path / "trajectory.csv")) == 3
+
+
+@pytest.mark.parametrize("strategy", ["controller", "paper", "lut_evolution"])
+def test_other_strategies_by_their_names(strategy, tmp_path):
+    done = run("search", "--device", "mean", "--strategy", strategy, cwd=tmp_path)
+    assert done.returncode == 0 and "of 10 cells" in done.stdout, done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -38,6 +52,7 @@ def test_a_users_table(tmp_path):
         (["--device", "nats_gpu", "--out", "nowhere/t.csv"], "does not exist"),
         (["--device", "nats_gpu", "--controller", "nobody"], "no controller 'nobody'"),
         (["--latency-table", "missing.csv"], "missing.csv"),
+        (["--device", "nats_gpu", "--max-latency", "-1"], "positive number of ms"),
         ([], "either a --device or a --latency-table"),
     ],
 )

@@ -69,6 +69,7 @@ def test_the_installed_versions_are_the_pinned_ones():
             "torch gymnasium stable_baselines3 matplotlib",
         ),
         ("import simmore.plots", "torch gymnasium stable_baselines3"),
+        ("import simmore.explorer", "torch gymnasium stable_baselines3 matplotlib"),
     ],
 )
 def test_heavy_imports_stay_out(statement, forbidden):
@@ -83,5 +84,8 @@ def test_a_missing_package_says_what_installs_it():
 
 
 def test_make_help_lists_every_target():
-    targets = re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert {*"figures test data proxies train notebooks sync lab bench check format clean help".split()} <= set(targets)
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {
+        *"figures test data proxies train notebooks sync lab bench check format clean help".split(),
+        *"explore site test-browser test-binder".split(),
+    } <= set(targets)

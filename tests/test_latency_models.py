@@ -34,10 +34,6 @@ def test_the_bounds_hold_what_was_measured(synthetic):
     assert fastest <= 1 and slowest >= 500
 
 
-def test_few_shot_prediction_of_an_additive_device_is_nearly_perfect(synthetic):
+def test_the_lut_of_an_additive_device_is_the_device(synthetic):
     device = synthetic.device(np.random.default_rng(1))
-    frame = latency_models.few_shot(
-        device, BayesianLinear.from_devices(synthetic), draws=3, rng=np.random.default_rng(0)
-    )
-    assert frame["draw"].tolist() == [0, 1, 2] and frame["spearman"].min() > 0.97
     assert latency_models.lut_kendall(device) == pytest.approx(1)

@@ -156,7 +156,7 @@ def test_layers_that_do_not_fit():
 def test_the_shipped_controllers_say_how_they_came_about(which):
     shipped = controller.load(which)
     described = shipped.description
-    assert described["settings"] == json.loads(json.dumps(dataclasses.asdict(Settings())))
+    assert described["settings"] == json.loads(json.dumps(Settings().as_record()))
     pool = (
         devices.PAPER_DEVICES
         if which == "paper"
