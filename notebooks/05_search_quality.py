@@ -178,14 +178,14 @@ mean_accuracy = ours["accuracy, kept"] if len(measured) > 1 else ours["accuracy,
 claims = [
     record.Claim(
         10, "companion: the best search's answer after 10 measurements", "≤ 0.06, worst device ≤ 0.25",
-        f"{best['answer', 'mean']:.3f}, worst device {best['answer', 'worst']:.2f}",
+        f"{best['answer', 'mean']:.3f}, worst device {best['answer', 'worst']:.3f}",
         f"normalised regret; interquartile mean {best['answer', 'iqm']:.3f} "
         f"[{best['answer', 'low']:.3f}, {best['answer', 'high']:.3f}]",
         "reproduced" if best["answer", "mean"] <= 0.06 and best["answer", "worst"] <= 0.25 else "not reproduced",
     ),
     record.Claim(
         11, "companion: the best cell it measured in 10", "≤ 0.03, worst device ≤ 0.15",
-        f"{best['best measured', 'mean']:.3f}, worst device {best['best measured', 'worst']:.2f}",
+        f"{best['best measured', 'mean']:.3f}, worst device {best['best measured', 'worst']:.3f}",
         f"normalised regret; interquartile mean {best['best measured', 'iqm']:.3f} "
         f"[{best['best measured', 'low']:.3f}, {best['best measured', 'high']:.3f}]",
         "reproduced" if best["best measured", "mean"] <= 0.03 and best["best measured", "worst"] <= 0.15

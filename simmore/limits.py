@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from simmore import data, devices, proxies, search, space, strategies
+from simmore import data, devices, parallel, proxies, search, space, strategies
 
 # Lee et al. (2021), table 4: limit → latency in ms and CIFAR-100 accuracy in %, ten samples, published.
 HELP: dict[tuple[str, float], tuple[float, float]] = {
@@ -61,9 +62,15 @@ def cases() -> list[tuple[devices.Device, float]]:
 
 
 def constrained(
-    names: Sequence[str], score: NDArray[np.float64], accuracy: NDArray[np.float64], *, n_starts: int = 20
+    names: Sequence[str],
+    score: NDArray[np.float64],
+    accuracy: NDArray[np.float64],
+    *,
+    n_starts: int = 20,
+    n_jobs: int = -1,
+    dask: str | None = None,
 ) -> pd.DataFrame:
-    """Answers of strategies under every limit, with at most ten measurements.
+    """Answers of strategies under every limit, with at most ten measurements, on all cores or a cluster.
 
     Returns
     -------
@@ -71,18 +78,27 @@ def constrained(
         A row a search, the columns `COLUMNS`, ``seed`` and ``arch``; latency and accuracy are NaN, and ``arch`` −1,
         where a search says that it found none.
     """
-    starts = np.random.default_rng(0).integers(space.N_ARCHS, size=n_starts)
-    rows = []
     grid = [(name, device, limit) for name in names for device, limit in cases()]
-    for name, device, limit in tqdm(grid, desc="under a limit", disable=None):
-        strategy = strategies.make(name, device.name, limit)
-        for seed, start in enumerate(starts):
-            rng = np.random.default_rng([0, seed])
-            found = search.search(device, strategy, start=int(start), seed=rng, score=score, max_latency_ms=limit)
-            latency, reached = (np.nan, np.nan) if found.arch is None else (found.latency_ms, accuracy[found.arch])
-            arch = -1 if found.arch is None else found.arch
-            rows.append((name, device.name, limit, latency, reached, found.measurements, latency > limit, seed, arch))
-    return pd.DataFrame(rows, columns=[*COLUMNS, "seed", "arch"])
+    search_one = partial(_answers, score=score, n_starts=n_starts)
+    done = parallel.unordered(search_one, grid, n_jobs=n_jobs, dask=dask)
+    frame = pd.concat(tqdm(done, total=len(grid), desc="under a limit", disable=None), ignore_index=True)
+    order = {(name, device.name, limit): k for k, (name, device, limit) in enumerate(grid)}
+    place = [order[case] for case in zip(frame["strategy"], frame["device"], frame["limit_ms"], strict=True)]
+    frame = frame.assign(place=place).sort_values(["place", "seed"], ignore_index=True).drop(columns="place")
+    return judged(frame, accuracy)[[*COLUMNS, "seed", "arch"]]
+
+
+def _answers(case: tuple[str, devices.Device, float], score: NDArray[np.float64], n_starts: int) -> pd.DataFrame:
+    """One strategy's answers on one device under one limit, a row a start; accuracy is still to be judged."""
+    name, device, limit = case
+    strategy = strategies.make(name, device.name, limit)
+    rows = []
+    for seed, start in enumerate(np.random.default_rng(0).integers(space.N_ARCHS, size=n_starts)):
+        rng = np.random.default_rng([0, seed])
+        found = search.search(device, strategy, start=int(start), seed=rng, score=score, max_latency_ms=limit)
+        latency, arch = (np.nan, -1) if found.arch is None else (found.latency_ms, found.arch)
+        rows.append((name, device.name, limit, latency, found.measurements, latency > limit, seed, arch))
+    return pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "accuracy"] + ["seed", "arch"])
 
 
 def judged(answers: pd.DataFrame, accuracy: NDArray[np.float64]) -> pd.DataFrame:
