@@ -48,8 +48,8 @@ from simmore import (
 results = record.Recorder("05_search_quality", figures or paths.FIGURES, seed=seed, quick=quick)
 score = proxies.stored_score()
 measured = comparison.measured_devices()
-tested = measured[:2] if quick else measured
-names = ["random", "mean_device", "paper", "controller", strategies.BEST] if quick else list(strategies.STRATEGIES)
+tested = measured[:1] if quick else measured
+names = ["random", "paper", "controller", strategies.BEST] if quick else list(strategies.STRATEGIES)
 names = [name for name in names if name != "target_only" or len(measured) > 1]
 n_starts = 2 if quick else comparison.STARTS
 print(f"{len(names)} strategies, {len(tested)} devices, {n_starts} starts")
@@ -131,7 +131,10 @@ accuracy = next(iter(judges.values()))
 scores = {"p": proxies.stored_score("cifar100"), "p and parameters": limits.score_with_parameters("cifar100")}
 limited = [strategies.BEST] if quick else ["random", "lut_evolution", "paper", "controller", strategies.BEST]
 n_limited = 2 if quick else 20
-answers = {name: limits.constrained(limited, by, accuracy, n_starts=n_limited) for name, by in scores.items()}
+cases = limits.cases()[:3] if quick else limits.cases()
+answers = {
+    name: limits.constrained(limited, by, accuracy, cases=cases, n_starts=n_limited) for name, by in scores.items()
+}
 under = pd.concat([answers["p and parameters"], limits.references(scores["p and parameters"], accuracy)])
 limits.overview(under).round(2)
 

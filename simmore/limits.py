@@ -66,6 +66,7 @@ def constrained(
     score: NDArray[np.float64],
     accuracy: NDArray[np.float64],
     *,
+    cases: Sequence[tuple[devices.Device, float]],
     n_starts: int = 20,
     n_jobs: int = -1,
     dask: str | None = None,
@@ -78,7 +79,7 @@ def constrained(
         A row a search, the columns `COLUMNS`, ``seed`` and ``arch``; latency and accuracy are NaN, and ``arch`` −1,
         where a search says that it found none.
     """
-    grid = [(name, device, limit) for name in names for device, limit in cases()]
+    grid = [(name, device, limit) for name in names for device, limit in cases]
     search_one = partial(_answers, score=score, n_starts=n_starts)
     done = parallel.unordered(search_one, grid, n_jobs=n_jobs, dask=dask)
     frame = pd.concat(tqdm(done, total=len(grid), desc="under a limit", disable=None), ignore_index=True)

@@ -66,7 +66,7 @@ def test_no_answer_breaks_its_limit_and_a_row_says_when_there_is_none(gpu, monke
     latency = gpu.latency_ms(EVERYTHING)
     monkeypatch.setattr(limits, "cases", lambda: [(gpu, float(np.median(latency))), (gpu, float(latency.min()) / 2)])
     score = space.operation_counts(EVERYTHING)[:, 3] / 6.0
-    rows = limits.constrained([strategies.BEST], score, data.accuracy("cifar100"), n_starts=2)
+    rows = limits.constrained([strategies.BEST], score, data.accuracy("cifar100"), cases=limits.cases(), n_starts=2)
     kept, none = rows.iloc[:2], rows.iloc[2:]
     assert (kept["latency_ms"] <= kept["limit_ms"]).all() and not rows["violates"].any()
     assert none["accuracy"].isna().all() and (rows["measurements"] <= 10).all()

@@ -87,5 +87,5 @@ def test_make_help_lists_every_target():
     targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert {
         *"figures test data proxies train notebooks sync lab bench check format clean help".split(),
-        *"explore site test-browser test-binder".split(),
+        *"comparison explore site test-browser test-binder".split(),
     } <= set(targets)

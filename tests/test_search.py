@@ -91,8 +91,8 @@ def test_a_budget_of_the_whole_space_finds_the_best_cell(table):
 
 
 def test_random_search_has_a_regret_of_one():
-    frame = search.regrets([devices.load("nats_gpu")], {"random": search.random_search}, n_starts=400, seed=0)
-    spread = frame["regret_best"].std() / 20
+    frame = search.regrets([devices.load("nats_gpu")], {"random": search.random_search}, n_starts=100, seed=0)
+    spread = frame["regret_best"].std() / 10
     assert frame["regret_best"].mean() == pytest.approx(1, abs=4 * spread)
     assert (frame["regret"] >= frame["regret_best"]).all() and (frame["measurements"] == 10).all()
 
