@@ -159,6 +159,18 @@ def test_the_best_strategy_takes_less_than_a_second(table):
     assert time.process_time() - started < 1
 
 
+def test_ours_answers_far_better_than_random_search_where_tables_are_known(table, measured_tables):
+    from simmore import comparison
+
+    score = space.operation_counts(EVERYTHING)[:, 3] / 12 + space.operation_counts(EVERYTHING)[:, 2] / 20
+    board = devices.TableDevice("board", table)
+    ours, random = (
+        comparison.evaluate(name, board, score, n_starts=6, budget=10) for name in (strategies.BEST, "random")
+    )
+    last = [frame[frame["budget"] == 10]["regret"].mean() for frame in (ours, random)]
+    assert last[0] < 0.5 * last[1]
+
+
 def test_ours_measures_far_better_cells_than_random_search_with_and_without_tables(table):
     from simmore import comparison, proxies
 
