@@ -27,6 +27,7 @@ from simmore.registry import (
     DATASETS,
     MEASURED,
     N_ARCHS,
+    OWN,
     REGISTRY,
     DataError,
     MissingPackage,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DATASETS",
     "MEASURED",
+    "OWN",
     "REGISTRY",
     "DataError",
     "MissingPackage",

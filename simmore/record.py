@@ -114,7 +114,7 @@ class Recorder:
         entries: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         entries[stem] = {
             "notebook": self.notebook,
-            "commit": _commit(),
+            "commit": commit(),
             "seed": self.seed,
             "quick": self.quick,
             "seconds": round(time.perf_counter() - self._started, 1),
@@ -149,7 +149,7 @@ def data_digests() -> dict[str, str]:
     return own | {name: str(data.REGISTRY[name].sha256) for name in found}
 
 
-def _commit() -> str:
+def commit() -> str:
     """The commit of the checkout, marked where files differ from it; `unknown` outside a checkout."""
     command = ["git", "-C", str(paths.ROOT), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     try:

@@ -162,6 +162,11 @@ _ARCHIVE_DIGESTS = {
 MEASURED: tuple[str, ...] = tuple(_LATENCY_DIGESTS)
 """Names of the measured devices; a number behind a GPU's is the batch size."""
 
+OWN: tuple[str, ...] = (
+    *("onnxruntime_fp32", "onnxruntime_int8", "openvino_fp32", "litert_fp32", "torch_fp32"),
+)
+"""Names of the devices that this project measured itself: a runtime and a precision."""
+
 _FREEREA_UNITS = {"naswot": "log-determinant", "logsynflow": "1", "accuracies": "% (test)", "params": "1e6"}
 
 
@@ -177,6 +182,9 @@ def _tables() -> Iterator[Table]:
     for dataset in DATASETS:
         path = f"simmore/tables/scores_{dataset}.npz"
         yield Table(f"scores/{dataset}", "embedded", path, own, "MIT", _FREEREA, "as named in the table", None)
+    for device in OWN:
+        path = f"simmore/tables/latency_{device}.npz"
+        yield Table(f"latency/{device}", "embedded", path, own, "MIT", "measured here, see its card", "ms", None)
     for device, digest in _LATENCY_DIGESTS.items():
         citation = _HW_NAS if device in ("raspi4", "pixel3", "eyeriss", "fpga") else _HELP
         path = f"{_HELP_FOLDER}/latency/{device}.pt"
@@ -337,7 +345,8 @@ def _embedded_path(table: Table) -> Path:
                 raise ModuleNotFoundError(f"No module named {package!r}", name=package)
         path = Path(next(iter(spec.submodule_search_locations))) / inner
     if not path.is_file():
-        remedy = "`make proxies` computes it" if table.name.startswith("scores/") else "install the package again"
+        computed = {"scores": "`make proxies` computes it", "latency": "`make own-devices` measures it"}
+        remedy = computed.get(table.name.partition("/")[0], "install the package again")
         raise TableMissing(f"The table {table.name!r} is not at {path}: {remedy}.")
     return path
 

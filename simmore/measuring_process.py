@@ -1,0 +1,259 @@
+"""Measuring in a process of its own: what dies or hangs there is an infinite latency, and the caller goes on.
+
+A `Worker` starts the process at its first job and keeps it; one that died or overstayed its limit is replaced. The
+process takes as many cores as it has threads, for itself: a lock on each keeps a second measuring process on the
+same machine from sharing one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from simmore import timing
+from simmore.runtimes import N_CLASSES, SIZE, Configuration, Network, usable_cores
+
+LIMIT_SECONDS = 120.0  # for one cell; `torch.compile` takes half a minute
+WAIT_SECONDS = 600.0  # for cores that others measure on
+
+
+class CannotMeasure(OSError):
+    """Nothing can be measured here now: no process could be started, or no core is free."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Latency of one cell.
+
+    Attributes
+    ----------
+    arch
+        NATS index.
+    latency_ms
+        Infinite if the network failed to compile or to run.
+    spread, runs, steady
+        See `timing.Timing`; a latency that is not steady is not to be trusted.
+    seconds
+        That it took, compiling included.
+    reason
+        Why the latency is infinite, empty if it is not.
+    """
+
+    arch: int
+    latency_ms: float
+    spread: float = 0.0
+    runs: int = 0
+    steady: bool = True
+    seconds: float = 0.0
+    reason: str = ""
+
+
+def failed(arch: int, reason: str, seconds: float = 0.0) -> Measurement:
+    """The measurement of a cell that could not be measured."""
+    return Measurement(arch, math.inf, seconds=seconds, reason=reason)
+
+
+def measure_here(archs: Sequence[int], wanted: Configuration, seed: int = 0) -> list[Measurement]:
+    """Compile cells, and time them in turns, in this very process."""
+    rng = np.random.default_rng(seed)
+    image = rng.standard_normal((wanted.batch, 3, SIZE, SIZE), dtype=np.float32)
+    networks: dict[int, Network] = {}
+    reasons: dict[int, str] = {}
+    seconds: dict[int, float] = {}
+    for arch in archs:
+        started = time.perf_counter()
+        try:
+            networks[arch] = wanted.compile(arch)
+            shape = networks[arch](image).shape
+            if shape != (wanted.batch, N_CLASSES):
+                raise RuntimeError(f"it gives logits of shape {shape}")
+            timing.warm(lambda network=networks[arch]: network(image))  # type: ignore[misc]
+        except Exception as error:  # whatever a compiler throws is the cell's reason, never the search's end
+            networks.pop(arch, None)
+            reasons[arch] = f"{type(error).__name__}: {str(error).strip()[:300]}"
+        seconds[arch] = time.perf_counter() - started
+    started = time.perf_counter()
+    runs = [lambda network=network: network(image) for network in networks.values()]  # type: ignore[misc]
+    timed = dict(zip(networks, timing.take_turns(runs, rng), strict=True)) if runs else {}
+    each = (time.perf_counter() - started) / max(len(runs), 1)
+    return [
+        failed(arch, reasons[arch], seconds[arch])
+        if arch in reasons
+        else Measurement(
+            arch, timed[arch].latency_ms, timed[arch].spread, timed[arch].runs, timed[arch].steady, seconds[arch] + each
+        )
+        for arch in archs
+    ]
+
+
+class Worker:
+    """A measuring process, started when it is first needed.
+
+    Parameters
+    ----------
+    wanted
+        What it measures with.
+    limit_seconds
+        For one cell; a process that takes longer is ended.
+
+    Raises
+    ------
+    MissingPackage
+        If the runtime is not installed.
+    ValueError
+        For more threads than there are cores, or a limit that is none.
+    CannotMeasure
+        At the first job, if no process can be started or no core becomes free.
+    """
+
+    def __init__(self, wanted: Configuration, limit_seconds: float = LIMIT_SECONDS) -> None:
+        if not limit_seconds > 0:
+            raise ValueError(f"a limit is a positive number of seconds, got {limit_seconds}")
+        wanted.check()
+        self.wanted = wanted
+        self.limit_seconds = limit_seconds
+        self._one_at_a_time = threading.Lock()  # a Dask worker may have several threads
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pipe: Connection | None = None
+
+    def measure(self, archs: Sequence[int], seed: int = 0) -> list[Measurement]:
+        """Measure cells in turns; if the process dies or hangs, one by one, to find out at which."""
+        with self._one_at_a_time:
+            return self._measure([int(arch) for arch in archs], seed)
+
+    def _measure(self, archs: list[int], seed: int) -> list[Measurement]:
+        started = time.perf_counter()
+        try:
+            return self._ask(archs, seed)
+        except (EOFError, ConnectionError, TimeoutError) as error:
+            self.close()
+            if len(archs) == 1:
+                return [failed(archs[0], str(error) or "the measuring process died", time.perf_counter() - started)]
+            return [one for arch in archs for one in self._measure([arch], seed)]
+
+    def _ask(self, archs: list[int], seed: int) -> list[Measurement]:
+        if self._pipe is None:
+            self._start()
+        assert self._pipe is not None and self._process is not None
+        self._pipe.send((archs, seed))
+        limit = self.limit_seconds * len(archs)
+        if not self._pipe.poll(limit):
+            raise TimeoutError(f"the measuring process did not answer within {limit:g} s and was ended")
+        try:
+            answer = self._pipe.recv()
+        except (EOFError, ConnectionError) as error:
+            status = self._process.wait()
+            how = f"by signal {-status}" if status < 0 else f"with status {status}"
+            raise EOFError(f"the measuring process ended {how}") from error
+        if isinstance(answer, Exception):
+            raise answer
+        return answer  # type: ignore[no-any-return]
+
+    def _start(self) -> None:
+        """Start the process, and wait until it has its cores."""
+        here, there = Pipe()
+        with there:
+            program = f"from simmore.measuring_process import serve; serve({there.fileno()})"
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", program],
+                pass_fds=[there.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=2,  # stdout is the caller's; what a runtime prints goes to stderr
+                start_new_session=True,  # Ctrl-C is the caller's too, who ends this process in an orderly way
+            )
+        self._pipe = here
+        here.send(self.wanted)
+        try:
+            answer = here.recv() if here.poll(WAIT_SECONDS + 60) else CannotMeasure("the measuring process did not start")
+        except EOFError:
+            answer = CannotMeasure("the measuring process ended before it began; its error is above")
+        if isinstance(answer, Exception):
+            self.close()
+            raise answer
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        if self._pipe is not None:
+            self._pipe.close()
+        self._process = self._pipe = None
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):
+            self.close()
+
+
+def reserve_cores(number: int, patience_seconds: float = WAIT_SECONDS) -> list[IO[bytes]]:
+    """Take cores that no other measuring process has, and stay on them until the returned locks are closed.
+
+    Raises
+    ------
+    CannotMeasure
+        If there are not as many within the patience.
+    """
+    started = time.monotonic()
+    while True:
+        locks: dict[int, IO[bytes]] = {}
+        for core in usable_cores():
+            file = (Path(tempfile.gettempdir()) / f"simmore-core-{core}.lock").open("ab")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+                continue
+            locks[core] = file
+            if len(locks) == number:
+                if hasattr(os, "sched_setaffinity"):
+                    os.sched_setaffinity(0, set(locks))
+                return list(locks.values())
+        for file in locks.values():
+            file.close()
+        if time.monotonic() - started > patience_seconds:
+            raise CannotMeasure(
+                f"no {number} cores became free within {patience_seconds:g} s: others measure on them, and two "
+                "measurements never share a core"
+            )
+        time.sleep(0.2)
+
+
+def serve(descriptor: int) -> None:
+    """Answer jobs on a pipe until it is closed."""
+    with Connection(descriptor) as pipe:
+        wanted: Configuration = pipe.recv()
+        try:
+            wanted.check()
+            locks = reserve_cores(wanted.threads)
+        except Exception as error:
+            pipe.send(error)
+            return
+        pipe.send(None)
+        with contextlib.suppress(EOFError), contextlib.ExitStack() as stack:
+            for lock in locks:
+                stack.enter_context(lock)
+            while True:
+                archs, seed = pipe.recv()
+                pipe.send(measure_here(archs, wanted, seed))
+

@@ -1,0 +1,209 @@
+"""The project's own measured devices: runtimes on the kind of machine that the project is tested on, all cells.
+
+A device is a runtime and a precision, with one thread and one image at a time. `measure_all` makes its table and
+card, in `simmore/tables`; `data.own_latency_table` reads them.
+"""
+
+from __future__ import annotations
+
+import datetime
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from tqdm.auto import tqdm
+
+from simmore import measure, parallel, paths, record, space, timing
+from simmore.data import OWN
+from simmore.measure import Configuration, Measurement
+from simmore.storage import replace
+
+CHUNK = 25  # cells that take turns
+REFERENCE = 4317  # the cell of 1×1 convolutions alone is measured with every chunk: how steady was the machine?
+REPEATED = 50  # cells measured twice more
+COLUMNS = ("latency_ms", "spread", "runs", "steady", "seconds")
+
+
+def configuration(name: str) -> Configuration:
+    """What a device of `data.OWN` is.
+
+    >>> configuration("onnxruntime_int8")
+    Configuration(runtime='onnxruntime', precision='int8', threads=1, batch=1)
+    """
+    if name not in OWN:
+        raise ValueError(f"no device of this project {name!r}: choose one of {', '.join(OWN)}")
+    runtime, precision = name.rsplit("_", 1)
+    return Configuration(runtime, precision)
+
+
+def measure_all(
+    name: str,
+    *,
+    archs: Sequence[int] | None = None,
+    n_jobs: int = -1,
+    progress: bool = True,
+    folder: Path | None = None,
+    out: Path | None = None,
+) -> Path:
+    """Measure all cells in one runtime, and write the table and its card.
+
+    Stopped at any moment, it goes on where it was when it is called again: a part is whole or is not there.
+
+    Parameters
+    ----------
+    name
+        One of `data.OWN`.
+    archs
+        NATS indices to measure instead of all; the table then has NaN elsewhere, and needs an `out`.
+    n_jobs
+        Measuring processes, each with a core of its own; −1 for as many as there are cores.
+    progress
+        Show a bar, on a terminal and in notebooks.
+    folder
+        Where the parts are kept; ``build/own_devices`` if not given.
+    out
+        The table, ``….npz``; the package's own if not given. Its card lies beside it, ``….json``.
+
+    Returns
+    -------
+    Path
+        The table: `COLUMNS`, ``(15625,)`` each, in NATS order; an infinite latency where a cell failed.
+    """
+    wanted = configuration(name)
+    wanted.check()
+    if archs is not None and out is None:
+        raise ValueError("a table of some cells alone needs an `out`: the package's own has all")
+    cells = np.arange(space.N_ARCHS) if archs is None else np.asarray(archs)
+    shuffled = np.random.default_rng(0).permutation(cells)  # whatever drifts, drifts alike for all kinds of cells
+    chunks = [shuffled[first : first + CHUNK] for first in range(0, len(shuffled), CHUNK)]
+    folder = (folder or paths.BUILD / "own_devices") / name
+    missing = [(wanted, chunk.tolist(), _part(folder, chunk)) for chunk in chunks if not _part(folder, chunk).exists()]
+    shown = tqdm(total=len(cells), desc=name, unit=" cells", disable=None if progress else True)
+    shown.update(len(cells) - sum(len(chunk) for _, chunk, _ in missing))
+    for measured in parallel.unordered(_measure_part, missing, n_jobs=n_jobs, dask=""):
+        shown.update(measured)
+    shown.close()
+    out = out or paths.TABLES / f"latency_{name}.npz"
+    columns, reference, failures = _gathered(folder, chunks)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **columns)  # type: ignore[arg-type]
+    card = _card(name, wanted, columns, reference, failures, cells, repeatability(wanted, cells))
+    replace(out, buffer.getvalue())
+    replace(out.with_suffix(".json"), (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
+    return out
+
+
+def repeatability(wanted: Configuration, cells: NDArray[np.int64] | None = None, n: int = REPEATED) -> dict[str, float]:
+    """Measure the same cells twice, by two measuring processes, one after the other.
+
+    Returns
+    -------
+    dict
+        ``cells``, ``kendall`` between the two, and the ``median_difference``, relative.
+    """
+    rng = np.random.default_rng(1)
+    drawn = rng.permutation(np.arange(space.N_ARCHS) if cells is None else cells)[:n]
+    first, second = (_measured_anew(wanted, rng.permutation(drawn)) for _ in range(2))
+    one, two = (np.array([times[arch] for arch in drawn.tolist()]) for times in (first, second))
+    finite = np.isfinite(one) & np.isfinite(two)
+    one, two = one[finite], two[finite]
+    return {
+        "cells": int(finite.sum()),
+        "kendall": round(float(stats.kendalltau(one, two).statistic), 4),
+        "median_difference": round(float(np.median(np.abs(one - two) / np.minimum(one, two))), 4),
+    }
+
+
+def _measured_anew(wanted: Configuration, cells: NDArray[np.int64]) -> dict[int, float]:
+    """Latencies by cell, from a measuring process of its own."""
+    with measure.Worker(wanted) as worker:
+        found = [
+            one for first in range(0, len(cells), CHUNK) for one in worker.measure(cells[first : first + CHUNK].tolist())
+        ]
+    return {one.arch: one.latency_ms for one in found}
+
+
+def _part(folder: Path, chunk: NDArray[np.int64]) -> Path:
+    """File of a chunk; its name says which cells are in it."""
+    return folder / f"{space.N_ARCHS}-{chunk[0]:05}-{len(chunk)}-{int(chunk.sum())}.json"
+
+
+def _measure_part(task: tuple[Configuration, list[int], Path]) -> int:
+    """Measure one chunk and the reference, and write them down; gives the number of cells."""
+    wanted, chunk, file = task
+    found = measure.measure_many(list(dict.fromkeys([*chunk, REFERENCE])), wanted)
+    replace(file, json.dumps([measure.as_row(one) for one in found]).encode())
+    return len(chunk)
+
+
+def _gathered(
+    folder: Path, chunks: list[NDArray[np.int64]]
+) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float64], dict[str, str]]:
+    """Columns of the table, the reference's latency in every chunk, and why cells failed."""
+    columns = {name: np.full(space.N_ARCHS, np.nan, dtype=np.float32) for name in COLUMNS}
+    reference, failures = [], {}
+    for chunk in chunks:
+        rows = {row["arch"]: Measurement(**row) for row in json.loads(_part(folder, chunk).read_text())}
+        reference.append(rows[REFERENCE].latency_ms)
+        for arch in chunk.tolist():
+            for column in COLUMNS:
+                columns[column][arch] = getattr(rows[arch], column)
+            if rows[arch].reason:
+                failures[str(arch)] = rows[arch].reason
+    return columns, np.array(reference), failures
+
+
+def _card(
+    name: str,
+    wanted: Configuration,
+    columns: dict[str, Any],
+    reference: NDArray[np.float64],
+    failures: dict[str, str],
+    cells: NDArray[np.int64],
+    repeated: dict[str, float],
+) -> dict[str, Any]:
+    """What a reader must know about a table."""
+    spread = columns["spread"][cells]
+    return {
+        "device": name,
+        "runtime": wanted.runtime,
+        "precision": wanted.precision,
+        "threads": wanted.threads,
+        "batch": wanted.batch,
+        "image": "3×32×32, noise; ten classes; weights at initialisation",
+        "machine": measure.machine(),
+        "versions": wanted.versions(),
+        "date": datetime.date.today().isoformat(),
+        "commit": record.commit(),
+        "method": (
+            f"in each of {timing.ROUNDS} rounds, {CHUNK} cells and a reference take turns, in random order; a round is "
+            f"at least {timing.RUNS} runs and {timing.ROUND_MS:g} ms, after one that is not counted; the latency is the "
+            f"median over rounds of the median of a round; a relative spread above {timing.WIDEST:g} is measured again, "
+            f"up to {timing.REPEATS} times as many rounds; one core a measuring process"
+        ),
+        "columns": {
+            "latency_ms": "ms; infinite: failed",
+            "spread": "relative: 1.48 median absolute deviations of the rounds over the latency",
+            "runs": "timed",
+            "steady": f"1 if the spread is at most {timing.WIDEST:g}",
+            "seconds": "that the cell took, compiling included",
+        },
+        "cells": len(cells),
+        "failed": failures,
+        "not_steady": int((columns["steady"][cells] == 0).sum()),
+        "spread_quantiles": {q: round(float(np.quantile(spread, float(q))), 4) for q in ("0.5", "0.9", "0.99")},
+        "core_seconds": round(float(columns["seconds"][cells].sum()), 1),
+        "reference": {
+            "arch": REFERENCE,
+            "median_ms": round(float(np.median(reference)), 4),
+            "relative_quantiles": {
+                q: round(float(np.quantile(reference, float(q)) / np.median(reference)), 4) for q in ("0.05", "0.95")
+            },
+        },
+        "repeatability": repeated,
+    }
