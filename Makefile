@@ -19,11 +19,12 @@ export SIMMORE_MIRROR ?= $(abspath ../shared/upstream)
 endif
 
 NOTEBOOKS := 01_proxy_accuracy 02_synthetic_devices 03_training 04_search_trajectories 05_search_quality \
-  06_latency_prediction 08_explore_devices
+  06_latency_prediction 07_your_machine 08_explore_devices
 EXECUTED := $(NOTEBOOKS:%=$(BUILD)/notebooks/%.ipynb)
 # 05 searches 17 devices with 18 strategies, which takes longer than all the others: it has a target of its own
 COMPARISON := $(BUILD)/notebooks/05_search_quality.ipynb
-FIGURES := fig1_devices fig2_profiles fig3_proxy_accuracy fig4_policy fig5_training fig6_trajectories fig9_prediction figS1_scores
+FIGURES := fig1_devices fig2_profiles fig3_proxy_accuracy fig4_policy fig5_training fig6_trajectories fig9_prediction figS1_scores \
+  figS2_own_devices
 COMPARED := fig7_regret fig8_constrained
 MADE = $(foreach f,$(1),$(OUT)/$(f).pdf $(OUT)/$(f).png $(OUT)/data/$(f).csv) $(OUT)/claims.csv $(OUT)/provenance.json
 SOURCES := $(wildcard simmore/*.py simmore/tables/* simmore/*.mplstyle)
@@ -33,7 +34,7 @@ MODE := $(BUILD)/mode-$(QUICK)
 BAR := $(shell test -t 2 && echo --progress-bar || echo --no-progress-bar)
 
 .DELETE_ON_ERROR:
-.PHONY: help figures comparison notebooks data proxies train test bench check format sync lab explore site test-browser test-binder clean
+.PHONY: help figures comparison notebooks data proxies own-devices train test bench check format sync lab explore site test-browser test-binder clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,9 +71,12 @@ $(MODE):
 data: $(READY) ## Fetch the measured tables, and say which are there
 	@$(BIN)/python -m simmore data
 
-proxies: $(READY) ## Compute the training-free scores of all cells anew (resumable; most of an hour on two cores)
+proxies: $(READY) ## Compute the training-free scores of all cells anew (resumable; half an hour on two cores)
 	for dataset in cifar10 cifar100 ImageNet16-120; do $(BIN)/python -m simmore proxies --dataset $$dataset || exit 1; done
 	$(BIN)/python -m simmore proxies --samples
+
+own-devices: $(READY) ## Measure all cells in the project's runtimes anew (resumable; over an hour on two idle cores)
+	$(BIN)/python -m simmore own-devices
 
 train: $(READY) ## Train all that ships with the package anew (resumable; about 25 minutes)
 	$(BIN)/python -m simmore train simmore/tables/controller_paper

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from simmore.search_command import search_command
+
 app = typer.Typer(
     help="Search fast and accurate NATS-Bench cells for a device from at most ten latency measurements.",
     no_args_is_help=True,
@@ -62,55 +64,47 @@ def score_command(
     print(scoring.score(cells, dataset).to_string())
 
 
-@app.command("search")
-def search_command(
-    device: Annotated[str, typer.Option(help="A measured device, nats_gpu, mean, or <device>_lut.")] = "",
-    latency_table: Annotated[str, typer.Option(help="A CSV of your own device: arch,latency_ms.")] = "",
-    strategy: Annotated[str, typer.Option(help="One of those in simmore.strategies.")] = "expected_improvement",
-    controller: Annotated[
-        str, typer.Option(help="Follow this policy of the paper's kind instead: heldout, paper, a .safetensors file.")
-    ] = "",
-    max_latency: Annotated[float, typer.Option(help="Limit in ms: the highest score within it; 0 is none.")] = 0.0,
-    budget: Annotated[int, typer.Option(help="Distinct cells that may be measured, the start included.")] = 10,
-    start: Annotated[str, typer.Option(help="First cell: NATS index, six digits or string; drawn if none.")] = "",
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
-    out: Annotated[Path, typer.Option(help="Where the trajectory is written.")] = Path("trajectory.csv"),
-) -> None:
-    """Search a cell for one device, print the answer and write the trajectory."""
-    from simmore import controller as controllers
-    from simmore import data, devices, search, space, strategies
+app.command("search")(search_command)
 
-    if bool(device) == bool(latency_table):
-        raise ValueError("name either a --device or a --latency-table")
-    if not max_latency >= 0:
-        raise ValueError(f"a latency limit is a positive number of ms, got {max_latency}")
-    limit = max_latency or None
-    if not out.parent.is_dir():
-        raise ValueError(f"the folder of --out {out} does not exist: create it, or name another")
-    if latency_table:
-        target: devices.Device = devices.TableDevice(Path(latency_table).stem, data.latency_csv(latency_table))
-    else:
-        target = devices.load(device)
-    policy = controllers.load(controller) if controller else None
-    way = search.follow(policy) if policy else strategies.make(strategy, target.name, limit)
-    first = space.to_arch(start) if start else None
-    try:
-        found = search.search(target, way, start=first, budget=budget, seed=seed, max_latency_ms=limit)
-    except search.MeasurementFailed as failure:
-        failure.trajectory.to_csv(out, index=False)
-        raise ValueError(f"{failure}; what was measured is in {out}") from failure
-    found.trajectory.to_csv(out, index=False)
-    if found.arch is None:
-        print(f"no cell within {max_latency:g} ms among the {found.measurements} measured")
-        print(f"trajectory    {out}")
-        return
-    print(f"cell          {found.arch_str}")
-    print(f"NATS index    {found.arch}")
-    print(f"latency       {found.latency_ms:.4g} ms on {target.name}")
-    for dataset in data.DATASETS:
-        print(f"{dataset:13} {data.accuracy(dataset)[found.arch]:.2f} % validation accuracy")
-    print(f"measured      {found.measurements} of {budget} cells")
-    print(f"trajectory    {out}")
+
+@app.command("measure")
+def measure_command(
+    cells: Annotated[list[str], typer.Argument(help="NATS indices, six digits, or strings.")],
+    runtime: Annotated[
+        str, typer.Option(help="onnxruntime, openvino, ncnn, litert, torch or torch_compile.")
+    ] = "onnxruntime",
+    precision: Annotated[str, typer.Option(help="fp32, or int8 in onnxruntime and openvino.")] = "fp32",
+    threads: Annotated[int, typer.Option(help="Each on a core of its own.")] = 1,
+    batch: Annotated[int, typer.Option(help="Images a run.")] = 1,
+    limit_seconds: Annotated[float, typer.Option(help="After which a cell counts as failed.")] = 120.0,
+    dask: Annotated[str, typer.Option(help="Measure on a worker of this Dask scheduler.")] = "",
+    resource: Annotated[str, typer.Option(help="A worker with this label.")] = "",
+) -> None:
+    """Measure any cells here and now, in turns."""
+    import pandas as pd
+
+    from simmore import measure
+
+    found = measure.measure_many(
+        cells,
+        measure.Configuration(runtime, precision, threads, batch),
+        limit_seconds=limit_seconds,
+        dask=dask or None,
+        resource=resource or None,
+    )
+    print(pd.DataFrame([measure.as_row(one) for one in found]).to_string(index=False))
+
+
+@app.command("own-devices")
+def own_devices_command(
+    names: Annotated[list[str] | None, typer.Argument(help="Such as onnxruntime_int8; all if none.")] = None,
+    jobs: Annotated[int, typer.Option(help="Measuring processes, a core each; -1: as many as there are cores.")] = -1,
+) -> None:
+    """Measure all cells in the project's runtimes; a run that was stopped goes on where it was."""
+    from simmore import data, own_devices
+
+    for name in names or data.OWN:
+        print(f"wrote {own_devices.measure_all(name, n_jobs=jobs)}", flush=True)
 
 
 @app.command("train")

@@ -68,6 +68,7 @@ __all__ = [
     "nats_gpu_latency_ms",
     "nats_order",
     "needs",
+    "own_card",
     "parameters",
     "published_scores",
     "restricted_loads",
@@ -186,15 +187,46 @@ def scores(dataset: str = "cifar10") -> pd.DataFrame:
     if not file.is_file():
         raise TableMissing(f"There are no training-free scores at {file}: compute them with `make proxies`.")
     remedy = "restore it with git, or compute it again with `make proxies`"
+    columns = _columns(file, remedy)
+    for name, values in columns.items():
+        if not np.isfinite(values).all():
+            raise DataError(f"{file}: {name!r} does not hold one finite number a cell: {remedy}.")
+    return pd.DataFrame(columns, index=pd.RangeIndex(N_ARCHS, name="arch"))
+
+
+def _own_latency(device: str) -> NDArray[np.float64]:
+    """Latency of a device of `OWN`, ``(15625,)`` in ms."""
+    file = fetch(f"latency/{device}")
+    remedy = "restore it with git, or measure it again with `make own-devices`"
+    latency_ms = _columns(file, remedy)["latency_ms"].astype(np.float64)
+    if np.isnan(latency_ms).any() or not (latency_ms > 0).all() or not np.isfinite(latency_ms).any():
+        raise DataError(f"{file} does not hold {N_ARCHS} positive latencies: {remedy}.")
+    return _frozen(latency_ms)
+
+
+def own_card(device: str) -> dict[str, Any]:
+    """How the table of a device of `OWN` was measured: machine, versions, date, method, spread, repeatability."""
+    file = fetch(f"latency/{device}").with_suffix(".json")
+    try:
+        card = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} is no card ({error}): restore it with git.") from error
+    if not isinstance(card, dict):
+        raise DataError(f"{file} is no card: restore it with git.")
+    return card
+
+
+def _columns(file: Path, remedy: str) -> dict[str, NDArray[Any]]:
+    """Numeric columns of one of the project's own tables, ``(15625,)`` each."""
     try:
         with np.load(file, allow_pickle=False) as arrays:
             columns = {name: arrays[name] for name in arrays.files}
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(f"{file} is truncated or altered ({error}): {remedy}.") from error
     for name, values in columns.items():
-        if values.shape != (N_ARCHS,) or values.dtype.kind not in "biuf" or not np.isfinite(values).all():
-            raise DataError(f"{file}: {name!r} does not hold one finite number a cell: {remedy}.")
-    return pd.DataFrame(columns, index=pd.RangeIndex(N_ARCHS, name="arch"))
+        if values.shape != (N_ARCHS,) or values.dtype.kind not in "biuf":
+            raise DataError(f"{file}: {name!r} does not hold one number a cell: {remedy}.")
+    return columns
 
 
 # fetched
@@ -207,7 +239,8 @@ def latency_table(device: str) -> NDArray[np.float64]:
     Parameters
     ----------
     device
-        One of `MEASURED`; a number behind a GPU's name is the batch size. Phones count whole milliseconds.
+        One of `MEASURED`, a number behind a GPU's name being the batch size (phones count whole milliseconds); or
+        one of `OWN`, which this project measured itself (infinite where a cell failed).
 
     Raises
     ------
@@ -220,8 +253,10 @@ def latency_table(device: str) -> NDArray[np.float64]:
     -----
     Source: Lee et al. (2021), *HELP*; raspi4, pixel3, eyeriss and fpga: Li et al. (2021), *HW-NAS-Bench*.
     """
+    if device in OWN:
+        return _own_latency(device)
     if device not in MEASURED:
-        raise TableMissing(f"There is no measured table of {device!r}: there are {', '.join(MEASURED)}.")
+        raise TableMissing(f"There is no measured table of {device!r}: there are {', '.join((*MEASURED, *OWN))}.")
     file = fetch(f"latency/{device}")
     content = _torch_list(file)
     try:

@@ -174,9 +174,10 @@ def load(name: str) -> Device:
     Parameters
     ----------
     name
-        A measured device (`data.MEASURED`, read from the cache or the mirror), ``nats_gpu`` (NATS-Bench's own
-        GPU, embedded), ``mean`` (the mean synthetic device), ``<device>_lut`` (one of the paper's 18 devices as
-        the sum of its operations, embedded), or the path of a CSV with the columns ``arch,latency_ms``.
+        A measured device (`data.MEASURED`, read from the cache or the mirror), one that this project measured
+        (`data.OWN`, embedded), ``nats_gpu`` (NATS-Bench's own GPU, embedded), ``mean`` (the mean synthetic device),
+        ``<device>_lut`` (one of the paper's 18 devices as the sum of its operations, embedded), or the path of a CSV
+        with the columns ``arch,latency_ms``.
 
     Raises
     ------
@@ -189,7 +190,7 @@ def load(name: str) -> Device:
         return TableDevice(name, data.nats_gpu_latency_ms())
     if name == "mean":
         return SyntheticDevices.fit().mean_device()
-    if name in data.MEASURED:
+    if name in data.MEASURED or name in data.OWN:
         return TableDevice(name, data.latency_table(name))
     if name.endswith("_lut") and name.removesuffix("_lut") in PAPER_DEVICES:
         operations = data.device_operations().loc[name.removesuffix("_lut"), list(space.OPERATIONS)]
@@ -197,7 +198,7 @@ def load(name: str) -> Device:
     if name.endswith(".csv"):
         return TableDevice(Path(name).stem, data.latency_csv(name))
     raise ValueError(
-        f"no device {name!r}: choose one of {', '.join(data.MEASURED)}, nats_gpu, mean, "
+        f"no device {name!r}: choose one of {', '.join((*data.MEASURED, *data.OWN))}, nats_gpu, mean, "
         f"<device>_lut for one of the paper's devices, or a CSV file with the columns arch,latency_ms"
     )
 
@@ -214,9 +215,13 @@ def available(names: Iterable[str]) -> list[Device]:
 
 
 def test_devices() -> list[Device]:
-    """`TEST_DEVICES` as they were measured where their tables are to be had, else as the sums of their operations."""
-    measured = available(TEST_DEVICES)
-    return measured or [load(f"{name}_lut") for name in TEST_DEVICES]
+    """`TEST_DEVICES` as they were measured where their tables are to be had, else the devices measured here."""
+    return available(TEST_DEVICES) or own_devices()
+
+
+def own_devices() -> list[Device]:
+    """The devices that this project measured itself (`data.OWN`); always there."""
+    return [load(name) for name in data.OWN]
 
 
 def derive_operations() -> pd.DataFrame:

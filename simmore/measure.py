@@ -30,6 +30,7 @@ __all__ = [
     "Configuration",
     "LiveDevice",
     "Measurement",
+    "Worker",
     "machine",
     "measure",
     "measure_many",
@@ -171,10 +172,16 @@ def machine() -> dict[str, str]:
     """What this machine is, for a table's card: processor, cores, memory, system, Python."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
     facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    features = [name for name in ("avx2", "avx512f", "avx512_vnni", "amx_tile", "asimd") if name in facts.get("flags", facts.get("Features", "")).split()]
+    features = [
+        name
+        for name in ("avx2", "avx512f", "avx512_vnni", "amx_tile", "asimd")
+        if name in facts.get("flags", facts.get("Features", "")).split()
+    ]
     return {
         "processor": facts.get("model name") or platform.processor() or platform.machine(),
-        "model": "family {}, model {}, stepping {}".format(*(facts.get(k, "?") for k in ("cpu family", "model", "stepping"))),
+        "model": "family {}, model {}, stepping {}".format(
+            *(facts.get(k, "?") for k in ("cpu family", "model", "stepping"))
+        ),
         "instructions": ", ".join(features),
         "cores": str(len(usable_cores())),
         "system": f"{platform.system()} {platform.release()}",

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -82,13 +83,13 @@ def measure_here(archs: Sequence[int], wanted: Configuration, seed: int = 0) -> 
             shape = networks[arch](image).shape
             if shape != (wanted.batch, N_CLASSES):
                 raise RuntimeError(f"it gives logits of shape {shape}")
-            timing.warm(lambda network=networks[arch]: network(image))  # type: ignore[misc]
+            timing.warm(partial(networks[arch], image))
         except Exception as error:  # whatever a compiler throws is the cell's reason, never the search's end
             networks.pop(arch, None)
             reasons[arch] = f"{type(error).__name__}: {str(error).strip()[:300]}"
         seconds[arch] = time.perf_counter() - started
     started = time.perf_counter()
-    runs = [lambda network=network: network(image) for network in networks.values()]  # type: ignore[misc]
+    runs = [partial(network, image) for network in networks.values()]
     timed = dict(zip(networks, timing.take_turns(runs, rng), strict=True)) if runs else {}
     each = (time.perf_counter() - started) / max(len(runs), 1)
     return [
@@ -162,7 +163,7 @@ class Worker:
             raise EOFError(f"the measuring process ended {how}") from error
         if isinstance(answer, Exception):
             raise answer
-        return answer  # type: ignore[no-any-return]
+        return answer
 
     def _start(self) -> None:
         """Start the process, and wait until it has its cores."""
@@ -179,7 +180,9 @@ class Worker:
         self._pipe = here
         here.send(self.wanted)
         try:
-            answer = here.recv() if here.poll(WAIT_SECONDS + 60) else CannotMeasure("the measuring process did not start")
+            answer = (
+                here.recv() if here.poll(WAIT_SECONDS + 60) else CannotMeasure("the measuring process did not start")
+            )
         except EOFError:
             answer = CannotMeasure("the measuring process ended before it began; its error is above")
         if isinstance(answer, Exception):
@@ -214,9 +217,10 @@ def reserve_cores(number: int, patience_seconds: float = WAIT_SECONDS) -> list[I
     CannotMeasure
         If there are not as many within the patience.
     """
-    started = time.monotonic()
+    started, parent = time.monotonic(), os.getppid()
     while True:
         locks: dict[int, IO[bytes]] = {}
+        file: IO[bytes]
         for core in usable_cores():
             file = (Path(tempfile.gettempdir()) / f"simmore-core-{core}.lock").open("ab")
             try:
@@ -231,6 +235,8 @@ def reserve_cores(number: int, patience_seconds: float = WAIT_SECONDS) -> list[I
                 return list(locks.values())
         for file in locks.values():
             file.close()
+        if os.getppid() != parent:
+            sys.exit("whoever wanted to measure is gone")
         if time.monotonic() - started > patience_seconds:
             raise CannotMeasure(
                 f"no {number} cores became free within {patience_seconds:g} s: others measure on them, and two "
@@ -256,4 +262,3 @@ def serve(descriptor: int) -> None:
             while True:
                 archs, seed = pipe.recv()
                 pipe.send(measure_here(archs, wanted, seed))
-

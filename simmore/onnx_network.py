@@ -5,16 +5,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from simmore import data, layers
+from simmore import data, layers, space
 from simmore.layers import INPUT, OUTPUT, Layer, Weights
+from simmore.storage import replace
 
 with data.needs("onnx"):
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
+TOLERANCE = 1e-4  # relative, of an exported network against torch
 OPSET, IR_VERSION = 17, 8  # old enough for every runtime that is tried here
 
 
@@ -54,6 +59,48 @@ def model(
     )
 
 
+def export(arch: int, path: Path, weights: Weights | None = None) -> float:
+    """Write a cell's network as ONNX, and see that ONNX Runtime and torch compute the same from it.
+
+    Parameters
+    ----------
+    arch
+        NATS index.
+    path
+        The file.
+    weights
+        Of a trained network, from `layers.weights_of`; those of `layers.initial_weights` if None.
+
+    Returns
+    -------
+    float
+        The largest difference of a logit from torch's, on noise, relative to the largest logit.
+
+    Raises
+    ------
+    ArithmeticError
+        If that is more than `TOLERANCE`; nothing is written then.
+    OSError
+        If the file can't be written.
+    """
+    with data.needs("onnxruntime", "torch"):
+        import onnxruntime
+        import torch
+    content = model(arch, weights).SerializeToString()
+    image = np.random.default_rng(arch).standard_normal((1, 3, 32, 32), dtype=np.float32)
+    (ours,) = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"]).run(None, {INPUT: image})
+    network = space.network(arch).eval()
+    known = layers.initial_weights(arch) if weights is None else weights
+    network.load_state_dict({f"body.{name}": torch.tensor(value) for name, value in known.items()}, strict=False)
+    with torch.inference_mode():
+        theirs = network(torch.from_numpy(image)).numpy()
+    error = float(np.abs(ours - theirs).max() / (np.abs(theirs).max() or 1.0))
+    if not error <= TOLERANCE:
+        raise ArithmeticError(f"the ONNX network of cell {arch} differs from torch's by {error:.1e}: not written")
+    replace(path, content)
+    return error
+
+
 def _nodes(layer: Layer, weights: Weights, constant) -> list[onnx.NodeProto]:  # type: ignore[no-untyped-def]
     """ONNX's operators of one layer."""
     inputs, name = list(layer.inputs), layer.output
@@ -61,7 +108,8 @@ def _nodes(layer: Layer, weights: Weights, constant) -> list[onnx.NodeProto]:  #
         weight, bias = layers.folded(layer, weights)
         kernel = weight.shape[-1]
         inputs += [constant(f"{name}.weight", weight), constant(f"{name}.bias", bias)]
-        shape = {"kernel_shape": [kernel] * 2, "strides": [layer.stride] * 2, "pads": [kernel // 2] * 4}
+        shape: dict[str, Any] = {"kernel_shape": [kernel] * 2, "strides": [layer.stride] * 2}
+        shape["pads"] = [kernel // 2] * 4
         return [helper.make_node("Conv", inputs, [name], name, **shape)]
     if layer.kind == "average_3x3":
         shape = {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1]}
@@ -91,7 +139,6 @@ def _nodes(layer: Layer, weights: Weights, constant) -> list[onnx.NodeProto]:  #
         ]
         return [helper.make_node("Gemm", inputs, [name], name, transB=1)]
     return [helper.make_node({"relu": "Relu", "add": "Add"}[layer.kind], inputs, [name], name)]
-
 
 
 def quantised(network: onnx.ModelProto, *, images: int = 4, seed: int = 0) -> onnx.ModelProto:
@@ -139,12 +186,14 @@ def quantised(network: onnx.ModelProto, *, images: int = 4, seed: int = 0) -> on
         array = values[name]
         by_channel = scale.reshape(-1, *[1] * (array.ndim - 1))
         bounds = np.iinfo(dtype)
-        whole = np.clip(np.rint(array / by_channel), bounds.min, bounds.max).astype(dtype)
+        whole: NDArray[Any] = np.clip(np.rint(array / by_channel), bounds.min, bounds.max).astype(dtype)
         parameters = [
             constant(f"{name}.scale_of", scale),
             constant(f"{name}.zero_of", np.zeros(len(scale), dtype=dtype)),
         ]
-        node = helper.make_node("DequantizeLinear", [constant(f"{name}.whole", whole), *parameters], [f"{name}.real"], axis=0)
+        node = helper.make_node(
+            "DequantizeLinear", [constant(f"{name}.whole", whole), *parameters], [f"{name}.real"], axis=0
+        )
         nodes.append(node)
 
     readers: dict[str, list[str]] = {}
@@ -176,9 +225,7 @@ def quantised(network: onnx.ModelProto, *, images: int = 4, seed: int = 0) -> on
         if node.output[0] not in {OUTPUT, *raw}:
             activation(node.output[0])
     whole = helper.make_graph(nodes, graph.name, graph.input, graph.output, list(constants.values()))
-    return helper.make_model(
-        whole, opset_imports=network.opset_import, ir_version=IR_VERSION, producer_name="simmore"
-    )
+    return helper.make_model(whole, opset_imports=network.opset_import, ir_version=IR_VERSION, producer_name="simmore")
 
 
 def _ranges(network: onnx.ModelProto, images: int, seed: int) -> dict[str, tuple[float, float]]:

@@ -6,19 +6,22 @@ card, in `simmore/tables`; `data.own_latency_table` reads them.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import io
 import json
-from collections.abc import Sequence
+import queue
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from tqdm.auto import tqdm
 
-from simmore import measure, parallel, paths, record, space, timing
+from simmore import measure, paths, record, space, timing
 from simmore.data import OWN
 from simmore.measure import Configuration, Measurement
 from simmore.storage import replace
@@ -82,10 +85,10 @@ def measure_all(
     shuffled = np.random.default_rng(0).permutation(cells)  # whatever drifts, drifts alike for all kinds of cells
     chunks = [shuffled[first : first + CHUNK] for first in range(0, len(shuffled), CHUNK)]
     folder = (folder or paths.BUILD / "own_devices") / name
-    missing = [(wanted, chunk.tolist(), _part(folder, chunk)) for chunk in chunks if not _part(folder, chunk).exists()]
+    missing = [chunk for chunk in chunks if not _part(folder, chunk).exists()]
     shown = tqdm(total=len(cells), desc=name, unit=" cells", disable=None if progress else True)
-    shown.update(len(cells) - sum(len(chunk) for _, chunk, _ in missing))
-    for measured in parallel.unordered(_measure_part, missing, n_jobs=n_jobs, dask=""):
+    shown.update(len(cells) - sum(map(len, missing)))
+    for measured in _measure_parts(missing, wanted, folder, n_jobs):
         shown.update(measured)
     shown.close()
     out = out or paths.TABLES / f"latency_{name}.npz"
@@ -123,7 +126,9 @@ def _measured_anew(wanted: Configuration, cells: NDArray[np.int64]) -> dict[int,
     """Latencies by cell, from a measuring process of its own."""
     with measure.Worker(wanted) as worker:
         found = [
-            one for first in range(0, len(cells), CHUNK) for one in worker.measure(cells[first : first + CHUNK].tolist())
+            one
+            for first in range(0, len(cells), CHUNK)
+            for one in worker.measure(cells[first : first + CHUNK].tolist())
         ]
     return {one.arch: one.latency_ms for one in found}
 
@@ -133,12 +138,34 @@ def _part(folder: Path, chunk: NDArray[np.int64]) -> Path:
     return folder / f"{space.N_ARCHS}-{chunk[0]:05}-{len(chunk)}-{int(chunk.sum())}.json"
 
 
-def _measure_part(task: tuple[Configuration, list[int], Path]) -> int:
-    """Measure one chunk and the reference, and write them down; gives the number of cells."""
-    wanted, chunk, file = task
-    found = measure.measure_many(list(dict.fromkeys([*chunk, REFERENCE])), wanted)
-    replace(file, json.dumps([measure.as_row(one) for one in found]).encode())
-    return len(chunk)
+def _measure_parts(chunks: list[NDArray[np.int64]], wanted: Configuration, folder: Path, n_jobs: int) -> Iterator[int]:
+    """Measure chunks, each with the reference, and write them down; gives the number of cells as each is done.
+
+    Threads are enough here: the measuring is done by processes of their own, which end with this one.
+    """
+    n_workers = min(joblib.effective_n_jobs(n_jobs), len(measure.usable_cores()))
+    with contextlib.ExitStack() as stack:
+        idle: queue.SimpleQueue[measure.Worker] = queue.SimpleQueue()
+        for _ in range(n_workers):
+            idle.put(stack.enter_context(measure.Worker(wanted)))
+
+        def measure_part(chunk: NDArray[np.int64]) -> int:
+            worker = idle.get()
+            try:
+                found = worker.measure(list(dict.fromkeys([*chunk.tolist(), REFERENCE])))
+            finally:
+                idle.put(worker)
+            replace(_part(folder, chunk), json.dumps([measure.as_row(one) for one in found]).encode())
+            return len(chunk)
+
+        parallel = joblib.Parallel(
+            n_jobs=n_workers,
+            backend="threading",
+            return_as="generator_unordered",
+            pre_dispatch="2*n_jobs",
+            batch_size=1,
+        )
+        yield from parallel(joblib.delayed(measure_part)(chunk) for chunk in chunks)
 
 
 def _gathered(
@@ -181,10 +208,10 @@ def _card(
         "date": datetime.date.today().isoformat(),
         "commit": record.commit(),
         "method": (
-            f"in each of {timing.ROUNDS} rounds, {CHUNK} cells and a reference take turns, in random order; a round is "
-            f"at least {timing.RUNS} runs and {timing.ROUND_MS:g} ms, after one that is not counted; the latency is the "
-            f"median over rounds of the median of a round; a relative spread above {timing.WIDEST:g} is measured again, "
-            f"up to {timing.REPEATS} times as many rounds; one core a measuring process"
+            f"in each of {timing.ROUNDS} rounds, {CHUNK} cells and a reference take turns, in random order; a round "
+            f"is at least {timing.RUNS} runs and {timing.ROUND_MS:g} ms, after one that is not counted; the latency "
+            f"is the median over rounds of a round's median; where the relative spread is above {timing.WIDEST:g}, "
+            f"as many rounds follow, up to {timing.REPEATS} times; one core a measuring process"
         ),
         "columns": {
             "latency_ms": "ms; infinite: failed",

@@ -38,8 +38,7 @@ def unordered(
     n_jobs
         Processes on this machine, −1 for one a core; 1 runs the tasks here.
     dask
-        Address of a Dask scheduler; None: what ``SIMMORE_DASK`` says, and this machine if it says nothing. An
-        empty one is this machine in any case.
+        Address of a Dask scheduler; None: what ``SIMMORE_DASK`` says, and this machine if it says nothing.
 
     Raises
     ------
@@ -48,7 +47,7 @@ def unordered(
     ConnectionError
         If no scheduler answers at the address.
     """
-    address = os.environ.get("SIMMORE_DASK") if dask is None else dask
+    address = dask or os.environ.get("SIMMORE_DASK")
     if not tasks:
         return
     if address:
@@ -92,9 +91,11 @@ def on_resource(function: Callable[..., Result], *arguments: Any, address: str, 
             function, *arguments, pure=False, retries=0, resources={resource: 1} if resource else None
         )
         try:
-            return future.result()  # type: ignore[no-any-return]
+            return future.result()
         except _lost() as error:
-            raise ConnectionError(f"the worker went away while it measured ({error}); start it and try again") from error
+            raise ConnectionError(
+                f"the worker went away while it measured ({error}); start it and try again"
+            ) from error
 
 
 def _lost() -> tuple[type[Exception], ...]:

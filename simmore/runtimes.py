@@ -138,7 +138,7 @@ def _openvino(arch: int, wanted: Configuration) -> Network:
     request = compiled.create_infer_request()
 
     def run(image: Image) -> NDArray[np.float32]:
-        return request.infer([image], share_inputs=True)[0]  # type: ignore[no-any-return]
+        return request.infer([image], share_inputs=True)[0]
 
     return run
 
@@ -196,7 +196,7 @@ def _litert(arch: int, wanted: Configuration) -> Network:
     def run(image: Image) -> NDArray[np.float32]:
         interpreter.set_tensor(image_index, image.transpose(0, 2, 3, 1))
         interpreter.invoke()
-        return interpreter.get_tensor(logits_index)  # type: ignore[no-any-return]
+        return interpreter.get_tensor(logits_index)
 
     return run
 
@@ -213,7 +213,7 @@ def _torch(arch: int, wanted: Configuration) -> Network:
 
     def run(image: Image) -> NDArray[np.float32]:
         with torch.inference_mode():
-            return network(torch.from_numpy(image)).numpy()  # type: ignore[no-any-return]
+            return network(torch.from_numpy(image)).numpy()
 
     run(np.zeros((wanted.batch, 3, SIZE, SIZE), dtype=np.float32))  # torch.compile compiles at the first call
     return run

@@ -18,12 +18,19 @@ with data.needs("ai_edge_litert", "flatbuffers"):
 _IDENTIFIER = b"TFL3"  # of the file format
 _SCHEMA_VERSION = 3
 # version of each operator from which on it does what is asked of it here
-_VERSIONS = {"CONV_2D": 1, "AVERAGE_POOL_2D": 1, "RELU": 1, "ADD": 1, "MUL": 1, "PAD": 1, "MEAN": 1, "FULLY_CONNECTED": 1}
+_VERSIONS = {
+    "CONV_2D": 1,
+    "AVERAGE_POOL_2D": 1,
+    "RELU": 1,
+    "ADD": 1,
+    "MUL": 1,
+    "PAD": 1,
+    "MEAN": 1,
+    "FULLY_CONNECTED": 1,
+}
 
 
-def model(
-    arch: int, weights: Weights | None = None, *, batch: int = 1, size: int = 32, n_classes: int = 10
-) -> bytes:
+def model(arch: int, weights: Weights | None = None, *, batch: int = 1, size: int = 32, n_classes: int = 10) -> bytes:
     """The network of one cell; input ``(batch, size, size, 3)``, output ``(batch, n_classes)``.
 
     Parameters
@@ -108,9 +115,9 @@ class _Graph:
         self._operators: list[schema.OperatorT] = []
         self._codes: dict[str, int] = {}
 
-    def tensor(self, name: str, shape: tuple[int, ...], buffer: int = 0, dtype: type = np.float32) -> int:
+    def tensor(self, name: str, shape: tuple[int, ...], buffer: int = 0, dtype: str = "float32") -> int:
         """Add a tensor."""
-        kind = {np.float32: schema.TensorType.FLOAT32, np.int32: schema.TensorType.INT32}[dtype]
+        kind = {"float32": schema.TensorType.FLOAT32, "int32": schema.TensorType.INT32}[dtype]
         self._tensors.append(schema.TensorT(shape=list(shape), type=kind, buffer=buffer, name=name))
         self.shapes[name] = shape
         self._numbers[name] = len(self._tensors) - 1
@@ -120,7 +127,7 @@ class _Graph:
         """Add a tensor with fixed values."""
         content = np.ascontiguousarray(values)
         self._buffers.append(schema.BufferT(data=content.view(np.uint8).reshape(-1)))
-        self.tensor(name, content.shape, len(self._buffers) - 1, content.dtype.type)
+        self.tensor(name, content.shape, len(self._buffers) - 1, content.dtype.name)
         return name
 
     def operator(self, code: str, inputs: list[str], output: str, shape: tuple[int, ...], options: object) -> None:

@@ -55,7 +55,9 @@ def warm(run: Run) -> None:
             return
 
 
-def take_turns(runs: Sequence[Run], rng: np.random.Generator, *, clock: Callable[[], float] | None = None) -> list[Timing]:
+def take_turns(
+    runs: Sequence[Run], rng: np.random.Generator, *, clock: Callable[[], float] | None = None
+) -> list[Timing]:
     """Time networks against one another.
 
     Parameters

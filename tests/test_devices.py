@@ -61,14 +61,6 @@ def test_a_measured_device(measured_tables):
     assert [d.name for d in devices.test_devices()] == list(devices.TEST_DEVICES)
 
 
-def test_without_tables_the_test_devices_are_sums(monkeypatch):
-    def missing(name):
-        raise data.TableMissing(name)
-
-    monkeypatch.setattr(data, "latency_table", missing)
-    assert [d.name for d in devices.test_devices()] == [f"{name}_lut" for name in devices.TEST_DEVICES]
-
-
 @pytest.mark.parametrize("name", ["raspi5", "", "edgegpu", "foo_lut", "../raspi4"])
 def test_an_unknown_device_says_which_there_are(name):
     with pytest.raises(ValueError, match=r"no device .* choose one of .*raspi4.*nats_gpu.*CSV"):
