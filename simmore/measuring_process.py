@@ -31,6 +31,7 @@ from simmore.runtimes import N_CLASSES, SIZE, Configuration, Network, usable_cor
 
 LIMIT_SECONDS = 120.0  # for one cell; `torch.compile` takes half a minute
 WAIT_SECONDS = 600.0  # for cores that others measure on
+PATIENCE_SECONDS = 5.0  # until a wait is said
 
 
 class CannotMeasure(OSError):
@@ -180,9 +181,13 @@ class Worker:
         self._pipe = here
         here.send(self.wanted)
         try:
-            answer = (
-                here.recv() if here.poll(WAIT_SECONDS + 60) else CannotMeasure("the measuring process did not start")
-            )
+            if not here.poll(PATIENCE_SECONDS):
+                cores = "a core" if self.wanted.threads == 1 else f"{self.wanted.threads} cores"
+                print(f"waiting for {cores}: something else measures on this machine", file=sys.stderr, flush=True)
+            if here.poll(WAIT_SECONDS + 60):
+                answer = here.recv()
+            else:
+                answer = CannotMeasure("the measuring process did not start")
         except EOFError:
             answer = CannotMeasure("the measuring process ended before it began; its error is above")
         if isinstance(answer, Exception):
