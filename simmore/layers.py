@@ -4,8 +4,8 @@ A tracing exporter runs the network and costs half a second; this list takes a m
 `tflite_network` write it in their formats. As any compiler would have it:
 
 - a batch norm is folded into the convolution before it;
-- edges of `none`, and what leads nowhere, are left out; a cell whose output nothing reaches gives its input
-  times zero, as the torch network does, so that no compiler turns the whole network into a constant;
+- edges of `none`, and what changes nothing whatever the weights are, are left out; where zero itself is needed, it
+  is the cell's input times zero, as in the torch network, so that no compiler turns half a network into a constant;
 - a node goes through one ReLU, however many convolutions read it.
 
 Source: Dong et al. (2021), the ``infer.tiny`` network of xautodl, which `space.network` builds.
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simmore import space
-from simmore.plans import CONV_1X1, CONV_3X3, POOL
+from simmore.plans import CONV_1X1, CONV_3X3, POOL, SKIP
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,25 +72,29 @@ def layers(arch: int) -> list[Layer]:
 
 
 def live_ops(arch: int) -> tuple[int, ...]:
-    """The six digits of a cell, `none` on every edge that the cell's output does not depend on."""
-    ops = space.to_ops(arch).tolist()
-    reached = [True, False, False, False]
-    for op, (source, target) in zip(ops, space.EDGES, strict=True):  # all edges into a node precede those out of it
-        reached[target] |= op != 0 and reached[source]
+    """The six digits of a cell, `none` on every edge that changes nothing, whatever the weights are.
+
+    Zero is what a node is that only `none` leads to; skipped or pooled it stays zero, and its edges go. A convolution
+    of zero stays, as the batch norm behind it shifts it.
+    """
+    edges = list(zip(space.to_ops(arch).tolist(), space.EDGES, strict=True))
+    zero = [False, True, True, True]
+    for op, (source, target) in edges:  # all edges into a node precede those out of it
+        zero[target] &= op == 0 or (op in (SKIP, POOL) and zero[source])
+    moving = [0 if op in (SKIP, POOL) and zero[source] else op for op, (source, _) in edges]
     needed = [False, False, False, True]
-    for op, (source, target) in reversed(list(zip(ops, space.EDGES, strict=True))):
+    for op, (source, target) in zip(reversed(moving), reversed(space.EDGES), strict=True):
         needed[source] |= op != 0 and needed[target]
-    return tuple(
-        op if reached[source] and needed[target] else 0 for op, (source, target) in zip(ops, space.EDGES, strict=True)
-    )
+    return tuple(op if needed[target] else 0 for op, (_, target) in zip(moving, space.EDGES, strict=True))
 
 
 def _cell(path: str, ops: tuple[int, ...], feature: str) -> list[Layer]:
     """One cell; a `skip_connect` needs no layer."""
-    if not any(ops):
-        return [Layer("zero", f"{path}.zero", (feature,))]
-    found: list[Layer] = []
-    nodes = {0: feature}
+    read = {source for op, (source, _) in zip(ops, space.EDGES, strict=True) if op}
+    fed = {target for op, (_, target) in zip(ops, space.EDGES, strict=True) if op}
+    zeros = ({1, 2} & read | {3}) - fed
+    found = [Layer("zero", f"{path}.zero", (feature,))] if zeros else []
+    nodes = {0: feature} | dict.fromkeys(zeros, f"{path}.zero")
     rectified: set[str] = set()
     for target in (1, 2, 3):
         terms: list[str] = []

@@ -81,7 +81,9 @@ def test_other_data_sets_and_batches():
         ("333333", (3, 3, 3, 3, 3, 3)),
         ("300100", (0, 0, 0, 1, 0, 0)),  # nodes 1 and 2 lead nowhere
         ("030003", (0, 3, 0, 0, 0, 3)),
-        ("003033", (0, 0, 0, 0, 0, 0)),  # node 1 gets nothing, so nothing gets anything
+        ("003033", (0, 0, 3, 0, 3, 3)),  # a convolution of zero is not zero, with a batch norm behind it
+        ("001044", (0, 0, 0, 0, 0, 0)),  # but a pooled zero is
+        ("001040", (0, 0, 0, 0, 0, 0)),
         ("301002", (3, 0, 1, 0, 0, 2)),
         ("312040", (3, 0, 0, 0, 4, 0)),
     ],
