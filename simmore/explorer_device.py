@@ -79,7 +79,7 @@ class DevicePanel:
     @staticmethod
     def _options() -> list[tuple[str, str]]:
         """Menu of devices: label and name."""
-        tables = [(name, name) for name in ("nats_gpu", *data.MEASURED)]
+        tables = [(name, name) for name in ("nats_gpu", *data.OWN, *data.MEASURED)]
         lut = [("edgegpu (sum of operations)", "edgegpu_lut")]  # whose table is in HW-NAS-Bench's own file alone
         return [("mean device", "mean"), ("five sliders", SLIDERS), *tables, *lut, ("own table (CSV)", OWN)]
 

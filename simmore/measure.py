@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simmore import parallel, space
-from simmore.measuring_process import LIMIT_SECONDS, CannotMeasure, Measurement, Worker
-from simmore.runtimes import RUNTIMES, Configuration, usable_cores
+from simmore.cores import CannotMeasure, usable_cores
+from simmore.measuring_process import LIMIT_SECONDS, Measurement, Worker
+from simmore.runtimes import RUNTIMES, Configuration
 
 __all__ = [
     "LIMIT_SECONDS",

@@ -1,19 +1,15 @@
 """Measuring in a process of its own: what dies or hangs there is an infinite latency, and the caller goes on.
 
-A `Worker` starts the process at its first job and keeps it; one that died or overstayed its limit is replaced. The
-process takes as many cores as it has threads, for itself: a lock on each keeps a second measuring process on the
-same machine from sharing one.
+A `Worker` starts the process at its first job and keeps it; one that died or overstayed its limit is replaced. For
+each job the process takes as many cores as it has threads, for itself (`cores`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import math
-import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -21,21 +17,17 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import IO
+from typing import Any
 
 import numpy as np
 
-from simmore import timing
-from simmore.runtimes import N_CLASSES, SIZE, Configuration, Network, usable_cores
+from simmore import cores, timing
+from simmore.cores import CannotMeasure
+from simmore.runtimes import N_CLASSES, SIZE, Configuration, Network
 
 LIMIT_SECONDS = 120.0  # for one cell; `torch.compile` takes half a minute
-WAIT_SECONDS = 600.0  # for cores that others measure on
+START_SECONDS = 120.0
 PATIENCE_SECONDS = 5.0  # until a wait is said
-
-
-class CannotMeasure(OSError):
-    """Nothing can be measured here now: no process could be started, or no core is free."""
 
 
 @dataclass(frozen=True)
@@ -149,25 +141,35 @@ class Worker:
             return [one for arch in archs for one in self._measure([arch], seed)]
 
     def _ask(self, archs: list[int], seed: int) -> list[Measurement]:
+        """Send a job, wait until it has its cores, and then for its end."""
         if self._pipe is None:
             self._start()
-        assert self._pipe is not None and self._process is not None
+        assert self._pipe is not None
         self._pipe.send((archs, seed))
-        limit = self.limit_seconds * len(archs)
-        if not self._pipe.poll(limit):
-            raise TimeoutError(f"the measuring process did not answer within {limit:g} s and was ended")
+        if not self._pipe.poll(PATIENCE_SECONDS):
+            which = "a core" if self.wanted.threads == 1 else f"{self.wanted.threads} cores"
+            print(f"waiting for {which}: something else measures on this machine", file=sys.stderr, flush=True)
+        self._receive(cores.WAIT_SECONDS + 60)
+        found: list[Measurement] = self._receive(self.limit_seconds * len(archs))
+        return found
+
+    def _receive(self, limit_seconds: float) -> Any:
+        """What the process says next; an exception that it sends is raised."""
+        assert self._pipe is not None and self._process is not None
+        if not self._pipe.poll(limit_seconds):
+            raise TimeoutError(f"the measuring process did not answer within {limit_seconds:g} s and was ended")
         try:
-            answer = self._pipe.recv()
+            said = self._pipe.recv()
         except (EOFError, ConnectionError) as error:
             status = self._process.wait()
             how = f"by signal {-status}" if status < 0 else f"with status {status}"
             raise EOFError(f"the measuring process ended {how}") from error
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        if isinstance(said, Exception):
+            raise said
+        return said
 
     def _start(self) -> None:
-        """Start the process, and wait until it has its cores."""
+        """Start the process, and see that it can measure here."""
         here, there = Pipe()
         with there:
             program = f"from simmore.measuring_process import serve; serve({there.fileno()})"
@@ -181,18 +183,10 @@ class Worker:
         self._pipe = here
         here.send(self.wanted)
         try:
-            if not here.poll(PATIENCE_SECONDS):
-                cores = "a core" if self.wanted.threads == 1 else f"{self.wanted.threads} cores"
-                print(f"waiting for {cores}: something else measures on this machine", file=sys.stderr, flush=True)
-            if here.poll(WAIT_SECONDS + 60):
-                answer = here.recv()
-            else:
-                answer = CannotMeasure("the measuring process did not start")
-        except EOFError:
-            answer = CannotMeasure("the measuring process ended before it began; its error is above")
-        if isinstance(answer, Exception):
+            self._receive(START_SECONDS)
+        except (EOFError, TimeoutError) as error:
             self.close()
-            raise answer
+            raise CannotMeasure(f"no measuring process could be started: {error}") from error
 
     def close(self) -> None:
         """End the process, whatever it is doing."""
@@ -214,56 +208,18 @@ class Worker:
             self.close()
 
 
-def reserve_cores(number: int, patience_seconds: float = WAIT_SECONDS) -> list[IO[bytes]]:
-    """Take cores that no other measuring process has, and stay on them until the returned locks are closed.
-
-    Raises
-    ------
-    CannotMeasure
-        If there are not as many within the patience.
-    """
-    started, parent = time.monotonic(), os.getppid()
-    while True:
-        locks: dict[int, IO[bytes]] = {}
-        file: IO[bytes]
-        for core in usable_cores():
-            file = (Path(tempfile.gettempdir()) / f"simmore-core-{core}.lock").open("ab")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.close()
-                continue
-            locks[core] = file
-            if len(locks) == number:
-                if hasattr(os, "sched_setaffinity"):
-                    os.sched_setaffinity(0, set(locks))
-                return list(locks.values())
-        for file in locks.values():
-            file.close()
-        if os.getppid() != parent:
-            sys.exit("whoever wanted to measure is gone")
-        if time.monotonic() - started > patience_seconds:
-            raise CannotMeasure(
-                f"no {number} cores became free within {patience_seconds:g} s: others measure on them, and two "
-                "measurements never share a core"
-            )
-        time.sleep(0.2)
-
-
 def serve(descriptor: int) -> None:
-    """Answer jobs on a pipe until it is closed."""
-    with Connection(descriptor) as pipe:
+    """Answer jobs on a pipe until it is closed: with None when the job has its cores, and with its measurements."""
+    with Connection(descriptor) as pipe, contextlib.suppress(EOFError):
         wanted: Configuration = pipe.recv()
-        try:
-            wanted.check()
-            locks = reserve_cores(wanted.threads)
-        except Exception as error:
-            pipe.send(error)
-            return
         pipe.send(None)
-        with contextlib.suppress(EOFError), contextlib.ExitStack() as stack:
-            for lock in locks:
-                stack.enter_context(lock)
-            while True:
-                archs, seed = pipe.recv()
-                pipe.send(measure_here(archs, wanted, seed))
+        while True:
+            archs, seed = pipe.recv()
+            try:
+                with cores.reserved(wanted.threads):
+                    pipe.send(None)
+                    found = measure_here(archs, wanted, seed)
+            except CannotMeasure as error:
+                pipe.send(error)
+            else:
+                pipe.send(found)

@@ -15,7 +15,6 @@ every runtime; where a runtime wants another layout, its conversion is part of w
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simmore import layers, space
+from simmore import cores, layers, space
 from simmore.registry import MissingPackage
 
 Image = NDArray[np.float32]
@@ -94,9 +93,9 @@ class Configuration:
                     f"{self.runtime} needs {package}, which is not installed: pip install 'simmore[measure]', or "
                     "`make data` in a checkout"
                 ) from error
-        cores = len(usable_cores())
-        if self.threads > cores:
-            raise ValueError(f"{self.threads} threads are more than the {cores} cores of this machine")
+        available = len(cores.usable_cores())
+        if self.threads > available:
+            raise ValueError(f"{self.threads} threads are more than the {available} cores of this machine")
 
     def compile(self, arch: int) -> Network:
         """The network of one cell, compiled."""
@@ -105,13 +104,6 @@ class Configuration:
     def versions(self) -> dict[str, str]:
         """Installed version of each package that takes part."""
         return {package: version(package) for package in RUNTIMES[self.runtime].packages}
-
-
-def usable_cores() -> list[int]:
-    """Numbers of the cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
 
 
 def _onnxruntime(arch: int, wanted: Configuration) -> Network:

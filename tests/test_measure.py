@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from simmore import measure, measuring_process, parallel, runtimes, space
+from simmore import cores, measure, measuring_process, parallel, runtimes, space
 from simmore.measuring_process import Worker
 from simmore.registry import MissingPackage
 
@@ -129,21 +129,25 @@ def test_a_cell_whose_process_dies_is_infinite():
     assert found.latency_ms == math.inf and "signal 9" in found.reason
 
 
-def test_two_measuring_processes_never_share_a_core():
-    cores = runtimes.usable_cores()
-    workers = [Worker(FP32) for _ in cores]
+def test_two_measurements_never_share_a_core():
+    """One measures on every core, for long enough; there is none left for another, and then there is again."""
+    homes = cores.usable_cores()
+    program = (
+        "import time; from simmore import cores\n"
+        "with cores.reserved(1) as mine: print(*mine, flush=True); time.sleep(99)"
+    )
+    others = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in homes]
     try:
-        for one in workers:
-            one._start()
-        homes = [os.sched_getaffinity(one._process.pid) for one in workers]
-        assert sorted(core for home in homes for core in home) == cores and all(len(home) == 1 for home in homes)
-        before = os.sched_getaffinity(0)
-        with pytest.raises(measure.CannotMeasure, match="never share a core"):
-            measuring_process.reserve_cores(1, patience_seconds=0.5)
-        assert os.sched_getaffinity(0) == before
+        assert sorted(int(one.stdout.readline()) for one in others) == homes
+        with pytest.raises(measure.CannotMeasure, match="never share a core"), cores.reserved(1, patience_seconds=0.5):
+            pass
     finally:
-        for one in workers:
-            one.close()
+        for one in others:
+            one.kill()
+            one.wait()
+    with cores.reserved(1, patience_seconds=5) as mine:
+        assert cores.usable_cores() == mine
+    assert cores.usable_cores() == homes
 
 
 def test_a_live_device_measures_each_cell_once():
