@@ -101,10 +101,13 @@ def own_devices_command(
     jobs: Annotated[int, typer.Option(help="Measuring processes, a core each; -1: as many as there are cores.")] = -1,
 ) -> None:
     """Measure all cells in the project's runtimes; a run that was stopped goes on where it was."""
-    from simmore import data, own_devices
+    from simmore import data, own_devices, repeatability
 
     for name in names or data.OWN:
         print(f"wrote {own_devices.measure_all(name, n_jobs=jobs)}", flush=True)
+    if not names:
+        for wanted in repeatability.measure_all():
+            print(f"measured twice in {wanted.name}", flush=True)
 
 
 @app.command("train")

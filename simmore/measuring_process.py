@@ -23,7 +23,7 @@ import numpy as np
 
 from simmore import cores, timing
 from simmore.cores import CannotMeasure
-from simmore.runtimes import N_CLASSES, SIZE, Configuration, Network
+from simmore.runtimes import N_CLASSES, SIZE, Configuration, Image, Network
 
 LIMIT_SECONDS = 120.0  # for one cell; `torch.compile` takes half a minute
 START_SECONDS = 120.0
@@ -66,33 +66,43 @@ def measure_here(archs: Sequence[int], wanted: Configuration, seed: int = 0) -> 
     """Compile cells, and time them in turns, in this very process."""
     rng = np.random.default_rng(seed)
     image = rng.standard_normal((wanted.batch, 3, SIZE, SIZE), dtype=np.float32)
-    networks: dict[int, Network] = {}
-    reasons: dict[int, str] = {}
+    found: dict[int, Measurement] = {}
+    runs: dict[int, timing.Run] = {}
     seconds: dict[int, float] = {}
     for arch in archs:
         started = time.perf_counter()
         try:
-            networks[arch] = wanted.compile(arch)
-            shape = networks[arch](image).shape
-            if shape != (wanted.batch, N_CLASSES):
-                raise RuntimeError(f"it gives logits of shape {shape}")
-            timing.warm(partial(networks[arch], image))
+            runs[arch] = _warm(wanted.compile(arch), image)
         except Exception as error:  # whatever a compiler throws is the cell's reason, never the search's end
-            networks.pop(arch, None)
-            reasons[arch] = f"{type(error).__name__}: {str(error).strip()[:300]}"
+            found[arch] = failed(arch, _said(error), time.perf_counter() - started)
         seconds[arch] = time.perf_counter() - started
     started = time.perf_counter()
-    runs = [partial(network, image) for network in networks.values()]
-    timed = dict(zip(networks, timing.take_turns(runs, rng), strict=True)) if runs else {}
+    try:
+        timings = timing.take_turns(list(runs.values()), rng)
+    except Exception as error:
+        if len(archs) > 1:  # which of them it was shows when they are measured one by one
+            return [one for arch in archs for one in measure_here([arch], wanted, seed)]
+        return [failed(archs[0], _said(error), seconds[archs[0]])]
     each = (time.perf_counter() - started) / max(len(runs), 1)
-    return [
-        failed(arch, reasons[arch], seconds[arch])
-        if arch in reasons
-        else Measurement(
-            arch, timed[arch].latency_ms, timed[arch].spread, timed[arch].runs, timed[arch].steady, seconds[arch] + each
-        )
-        for arch in archs
-    ]
+    for arch, one in zip(runs, timings, strict=True):
+        took = seconds[arch] + each
+        found[arch] = Measurement(arch, one.latency_ms, one.spread, one.runs, one.steady, took)
+    return [found[arch] for arch in archs]
+
+
+def _warm(network: Network, image: Image) -> timing.Run:
+    """What runs a network on an image, warm, and seen to give logits."""
+    shape = network(image).shape
+    if shape != (len(image), N_CLASSES):
+        raise RuntimeError(f"it gives logits of shape {shape}")
+    run = partial(network, image)
+    timing.warm(run)
+    return run
+
+
+def _said(error: Exception) -> str:
+    """An error as a reason."""
+    return f"{type(error).__name__}: {str(error).strip()[:300]}"
 
 
 class Worker:

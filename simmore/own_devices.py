@@ -18,17 +18,15 @@ from typing import Any
 import joblib
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 from tqdm.auto import tqdm
 
-from simmore import measure, paths, record, space, timing
+from simmore import measure, paths, record, repeatability, space, timing
 from simmore.data import OWN
 from simmore.measure import Configuration, Measurement
 from simmore.storage import replace
 
 CHUNK = 25  # cells that take turns
 REFERENCE = 4317  # the cell of 1×1 convolutions alone is measured with every chunk: how steady was the machine?
-REPEATED = 50  # cells measured twice more
 COLUMNS = ("latency_ms", "spread", "runs", "steady", "seconds")
 
 
@@ -93,44 +91,13 @@ def measure_all(
     shown.close()
     out = out or paths.TABLES / f"latency_{name}.npz"
     columns, reference, failures = _gathered(folder, chunks)
+    twice = repeatability.agreement(repeatability.measured_twice(wanted, cells))
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **columns)  # type: ignore[arg-type]
-    card = _card(name, wanted, columns, reference, failures, cells, repeatability(wanted, cells))
+    card = _card(name, wanted, columns, reference, failures, cells, twice)
     replace(out, buffer.getvalue())
     replace(out.with_suffix(".json"), (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
     return out
-
-
-def repeatability(wanted: Configuration, cells: NDArray[np.int64] | None = None, n: int = REPEATED) -> dict[str, float]:
-    """Measure the same cells twice, by two measuring processes, one after the other.
-
-    Returns
-    -------
-    dict
-        ``cells``, ``kendall`` between the two, and the ``median_difference``, relative.
-    """
-    rng = np.random.default_rng(1)
-    drawn = rng.permutation(np.arange(space.N_ARCHS) if cells is None else cells)[:n]
-    first, second = (_measured_anew(wanted, rng.permutation(drawn)) for _ in range(2))
-    one, two = (np.array([times[arch] for arch in drawn.tolist()]) for times in (first, second))
-    finite = np.isfinite(one) & np.isfinite(two)
-    one, two = one[finite], two[finite]
-    return {
-        "cells": int(finite.sum()),
-        "kendall": round(float(stats.kendalltau(one, two).statistic), 4),
-        "median_difference": round(float(np.median(np.abs(one - two) / np.minimum(one, two))), 4),
-    }
-
-
-def _measured_anew(wanted: Configuration, cells: NDArray[np.int64]) -> dict[int, float]:
-    """Latencies by cell, from a measuring process of its own."""
-    with measure.Worker(wanted) as worker:
-        found = [
-            one
-            for first in range(0, len(cells), CHUNK)
-            for one in worker.measure(cells[first : first + CHUNK].tolist())
-        ]
-    return {one.arch: one.latency_ms for one in found}
 
 
 def _part(folder: Path, chunk: NDArray[np.int64]) -> Path:

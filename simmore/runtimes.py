@@ -17,17 +17,22 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simmore import cores, layers, space
 from simmore.registry import MissingPackage
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 Image = NDArray[np.float32]
 Network = Callable[[Image], NDArray[np.float32]]  # (batch, 3, size, size) -> (batch, classes)
@@ -199,16 +204,31 @@ def _torch(arch: int, wanted: Configuration) -> Network:
     from simmore import supernetwork
 
     torch.set_num_threads(wanted.threads)
-    network: Any = supernetwork.initialise(space.network(arch, n_classes=N_CLASSES), arch, seed=0).eval()
-    if wanted.runtime == "torch_compile":
-        network = torch.compile(network)
+    network = supernetwork.initialise(space.network(arch, n_classes=N_CLASSES), arch, seed=0).eval()
+    forward = _compiled(network) if wanted.runtime == "torch_compile" else network
 
     def run(image: Image) -> NDArray[np.float32]:
         with torch.inference_mode():
-            return network(torch.from_numpy(image)).numpy()
+            return forward(torch.from_numpy(image)).numpy()
 
     run(np.zeros((wanted.batch, 3, SIZE, SIZE), dtype=np.float32))  # torch.compile compiles at the first call
     return run
+
+
+def _compiled(network: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A network under ``torch.compile``, as a function whose code object is its own.
+
+    torch keeps what it compiled by code object and gives up, silently, after eight networks that share one.
+    """
+    import torch
+    import torch._inductor.config
+
+    def forward(images: torch.Tensor) -> torch.Tensor:
+        return network(images)
+
+    torch._inductor.config.compile_threads = 1  # the process has as many cores as it measures on
+    alone = types.FunctionType(forward.__code__.replace(), forward.__globals__, closure=forward.__closure__)
+    return torch.compile(alone, fullgraph=True)
 
 
 @dataclass(frozen=True)

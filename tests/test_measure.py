@@ -99,6 +99,16 @@ def test_a_cell_that_does_not_compile_or_run_has_a_reason(monkeypatch):
     assert skip.reason == "NotImplementedError: no such operator" and "shape (1, 3)" in small.reason
 
 
+def test_a_cell_that_fails_while_it_is_timed_costs_no_other(monkeypatch):
+    def compile_one(arch, wanted):
+        runs = iter(range(100))
+        return lambda image: np.zeros((1, 10)) if arch != SKIP or next(runs) < 12 else 1 / 0
+
+    monkeypatch.setitem(runtimes.RUNTIMES, "onnxruntime", runtimes.Runtime(compile_one, ()))
+    skip, large = measuring_process.measure_here([SKIP, CONV_3X3], FP32)
+    assert skip.latency_ms == math.inf and skip.reason.startswith("ZeroDivisionError") and large.latency_ms < math.inf
+
+
 def test_a_process_that_hangs_is_ended_and_the_next_one_measures():
     pytest.importorskip("torch")
     with Worker(measure.Configuration("torch_compile"), limit_seconds=1.0) as worker:
