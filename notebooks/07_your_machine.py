@@ -38,7 +38,6 @@ import pandas as pd
 from IPython.display import display
 
 from simmore import (
-    controller,
     data,
     devices,
     likeness,
@@ -51,6 +50,7 @@ from simmore import (
     plots,
     proxies,
     record,
+    repeatability,
     search,
     space,
     strategies,
@@ -178,14 +178,9 @@ ours.pivot_table(index="device", columns="operation", values="share_percentile")
 
 # %%
 n_starts = 5 if quick else 50
-ways = {"heldout": search.follow(controller.load("heldout")), "random": search.random_search}
-frames = [
-    search.regrets(
-        [d], ways | {strategies.BEST: strategies.make(strategies.BEST, d.name)}, n_starts=n_starts, seed=seed
-    )
-    for d in own
-]
-regrets = pd.concat(frames)
+names = (strategies.BEST, "linear_bound", "lut_evolution", "paper", "random")
+ways = {d.name: {name: strategies.make(name, d.name) for name in names} for d in own}
+regrets = pd.concat(search.regrets([d], ways[d.name], n_starts=n_starts, seed=seed) for d in own)
 results.table(regrets, "own_regrets")
 regrets.pivot_table(index="device", columns="strategy", values=["regret_best", "regret"]).round(3)
 

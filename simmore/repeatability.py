@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,17 +65,15 @@ def measure_all(table: Path = TABLE) -> Iterator[Configuration]:
 
     The table has ``runtime, precision`` and what `agreement` gives; it is written after each runtime.
     """
-    rows: list[dict[Hashable, Any]] = pd.read_csv(table).to_dict("records") if table.exists() else []
-    done = {(row["runtime"], row["precision"]) for row in rows}
+    rows = [pd.read_csv(table)] if table.exists() else []
+    done = {(row.runtime, row.precision) for frame in rows for row in frame.itertuples()}
     for name, runtime in RUNTIMES.items():
         for precision in runtime.precisions:
             if (name, precision) in done:
                 continue
             wanted = Configuration(name, precision)
-            rows.append({"runtime": name, "precision": precision, **agreement(measured_twice(wanted))})
-            buffer = io.StringIO()
-            pd.DataFrame(rows).to_csv(buffer, index=False, lineterminator="\n")
-            replace(table, buffer.getvalue().encode())
+            rows.append(pd.DataFrame([{"runtime": name, "precision": precision, **agreement(measured_twice(wanted))}]))
+            replace(table, pd.concat(rows).to_csv(index=False, lineterminator="\n").encode())
             yield wanted
 
 
