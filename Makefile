@@ -75,7 +75,7 @@ proxies: $(READY) ## Compute the training-free scores of all cells anew (resumab
 	for dataset in cifar10 cifar100 ImageNet16-120; do $(BIN)/python -m simmore proxies --dataset $$dataset || exit 1; done
 	$(BIN)/python -m simmore proxies --samples
 
-own-devices: $(READY) ## Measure all cells in the project's runtimes anew (resumable; over an hour on two idle cores)
+own-devices: $(READY) ## Measure all cells in the project's runtimes anew (resumable; about an hour on two idle cores)
 	$(BIN)/python -m simmore own-devices
 
 train: $(READY) ## Train all that ships with the package anew (resumable; about 25 minutes)

@@ -11,7 +11,7 @@ import datetime
 import io
 import json
 import queue
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from simmore import measure, paths, record, repeatability, space, timing
+from simmore import layers, measure, paths, record, repeatability, space, timing
 from simmore.data import OWN
 from simmore.measure import Configuration, Measurement
 from simmore.storage import replace
 
 CHUNK = 25  # cells that take turns
-REFERENCE = 4317  # the cell of 1×1 convolutions alone is measured with every chunk: how steady was the machine?
-COLUMNS = ("latency_ms", "spread", "runs", "steady", "seconds")
+REFERENCE = 4317  # 1×1 convolutions alone take turns with every chunk: how fast was the machine just then?
+MEASURED = ("latency_ms", "spread", "runs", "steady", "seconds")  # columns that come from the measurements
+COLUMNS = (*MEASURED, "reference_ms")
 
 
 def configuration(name: str) -> Configuration:
@@ -73,7 +74,9 @@ def measure_all(
     Returns
     -------
     Path
-        The table: `COLUMNS`, ``(15625,)`` each, in NATS order; an infinite latency where a cell failed.
+        The table: `COLUMNS`, ``(15625,)`` each, in NATS order; an infinite latency where a cell failed. The machine
+        is a little faster at one time than at another, by the reference: latencies are divided by what it took in
+        their chunk (``reference_ms``), and multiplied by the median of what it took in all.
     """
     wanted = configuration(name)
     wanted.check()
@@ -90,11 +93,11 @@ def measure_all(
         shown.update(measured)
     shown.close()
     out = out or paths.TABLES / f"latency_{name}.npz"
-    columns, reference, failures = _gathered(folder, chunks)
+    columns, failures = _gathered(folder, chunks)
     twice = repeatability.agreement(repeatability.measured_twice(wanted, cells))
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **columns)  # type: ignore[arg-type]
-    card = _card(name, wanted, columns, reference, failures, cells, twice)
+    card = _card(name, wanted, columns, failures, cells, twice)
     replace(out, buffer.getvalue())
     replace(out.with_suffix(".json"), (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
     return out
@@ -135,34 +138,53 @@ def _measure_parts(chunks: list[NDArray[np.int64]], wanted: Configuration, folde
         yield from parallel(joblib.delayed(measure_part)(chunk) for chunk in chunks)
 
 
-def _gathered(
-    folder: Path, chunks: list[NDArray[np.int64]]
-) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float64], dict[str, str]]:
-    """Columns of the table, the reference's latency in every chunk, and why cells failed."""
+def _gathered(folder: Path, chunks: list[NDArray[np.int64]]) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
+    """Columns of the table, and why cells failed."""
     columns = {name: np.full(space.N_ARCHS, np.nan, dtype=np.float32) for name in COLUMNS}
-    reference, failures = [], {}
+    failures = {}
     for chunk in chunks:
         rows = {row["arch"]: Measurement(**row) for row in json.loads(_part(folder, chunk).read_text())}
-        reference.append(rows[REFERENCE].latency_ms)
+        columns["reference_ms"][chunk] = rows[REFERENCE].latency_ms
         for arch in chunk.tolist():
-            for column in COLUMNS:
+            for column in MEASURED:
                 columns[column][arch] = getattr(rows[arch], column)
             if rows[arch].reason:
                 failures[str(arch)] = rows[arch].reason
-    return columns, np.array(reference), failures
+    if not np.isfinite(columns["reference_ms"][np.concatenate(chunks)]).all():
+        raise RuntimeError(f"the reference could not be measured with every chunk: delete {folder}, and start again")
+    columns["latency_ms"] *= np.nanmedian(columns["reference_ms"]) / columns["reference_ms"]
+    return columns, failures
+
+
+def same_network(columns: Mapping[str, NDArray[np.float32]]) -> dict[str, float]:
+    """How far apart cells are that are one network but were measured at different times.
+
+    Returns
+    -------
+    dict
+        ``pairs`` of cells, their ``median_difference``, relative, and what it is ``uncorrected`` for the machine's speed.
+    """
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for arch in np.flatnonzero(np.isfinite(columns["latency_ms"])).tolist():
+        groups.setdefault(layers.live_ops(arch), []).append(arch)
+    pairs = np.array([group[:2] for group in groups.values() if len(group) > 1]).reshape(-1, 2)
+    corrected = columns["latency_ms"]
+    raw = corrected * columns["reference_ms"] / np.nanmedian(columns["reference_ms"])
+    differences = [np.abs(np.log(values[pairs[:, 0]] / values[pairs[:, 1]])) for values in (corrected, raw)]
+    middle, uncorrected = (round(float(np.median(one)), 4) if len(one) else np.nan for one in differences)
+    return {"pairs": len(pairs), "median_difference": middle, "uncorrected": uncorrected}
 
 
 def _card(
     name: str,
     wanted: Configuration,
     columns: dict[str, Any],
-    reference: NDArray[np.float64],
     failures: dict[str, str],
     cells: NDArray[np.int64],
     repeated: dict[str, float],
 ) -> dict[str, Any]:
     """What a reader must know about a table."""
-    spread = columns["spread"][cells]
+    spread, reference = columns["spread"][cells], columns["reference_ms"][cells]
     return {
         "device": name,
         "runtime": wanted.runtime,
@@ -178,10 +200,12 @@ def _card(
             f"in each of {timing.ROUNDS} rounds, {CHUNK} cells and a reference take turns, in random order; a round "
             f"is at least {timing.RUNS} runs and {timing.ROUND_MS:g} ms, after one that is not counted; the latency "
             f"is the median over rounds of a round's median; where the relative spread is above {timing.WIDEST:g}, "
-            f"as many rounds follow, up to {timing.REPEATS} times; one core a measuring process"
+            f"as many rounds follow, up to {timing.REPEATS} times; one core a measuring process; latencies are scaled "
+            "by what the reference took in all chunks, median, over what it took in theirs"
         ),
         "columns": {
-            "latency_ms": "ms; infinite: failed",
+            "latency_ms": "ms, scaled by the reference; infinite: failed",
+            "reference_ms": "ms, of the reference in the cell's chunk",
             "spread": "relative: 1.48 median absolute deviations of the rounds over the latency",
             "runs": "timed",
             "steady": f"1 if the spread is at most {timing.WIDEST:g}",
@@ -199,5 +223,6 @@ def _card(
                 q: round(float(np.quantile(reference, float(q)) / np.median(reference)), 4) for q in ("0.05", "0.95")
             },
         },
+        "same_network": same_network(columns),
         "repeatability": repeated,
     }

@@ -162,7 +162,7 @@ _ARCHIVE_DIGESTS = {
 MEASURED: tuple[str, ...] = tuple(_LATENCY_DIGESTS)
 """Names of the measured devices; a number behind a GPU's is the batch size."""
 
-OWN: tuple[str, ...] = (*("onnxruntime_fp32", "onnxruntime_int8", "openvino_fp32", "litert_fp32", "torch_fp32"),)
+OWN: tuple[str, ...] = ("onnxruntime_fp32", "onnxruntime_int8", "openvino_fp32", "litert_fp32")
 """Names of the devices that this project measured itself: a runtime and a precision."""
 
 _FREEREA_UNITS = {"naswot": "log-determinant", "logsynflow": "1", "accuracies": "% (test)", "params": "1e6"}
