@@ -153,7 +153,8 @@ repeated.round(3)
 
 # %%
 own = devices.own_devices()
-paper = devices.available(devices.PAPER_DEVICES) or [devices.load(f"{name}_lut") for name in devices.PAPER_DEVICES]
+paper = devices.available(name for name in data.MEASURED if name in devices.PAPER_DEVICES)
+paper = paper or [devices.load(f"{name}_lut") for name in devices.PAPER_DEVICES]
 pairs = likeness.kendall({d.name: d.latency_ms(everything) for d in [*own, devices.load("nats_gpu"), *paper]})
 profiles = likeness.within(devices.SyntheticDevices.fit(), [*own, *paper], seed=seed)
 figure = likeness_plots.own_devices(pairs, profiles, list(data.OWN))

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from simmore import space
-from simmore.plots import BLUE, ORANGE, PAGE
+from simmore.plots import BLUE, OPERATION_LABELS, ORANGE, PAGE, RED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ def own_devices(pairs: pd.DataFrame, profiles: pd.DataFrame, own: Sequence[str])
 
 
 def kendall_matrix(pairs: pd.DataFrame, own: Sequence[str], ax: Axes | None = None) -> Axes:
-    """Kendall's τ between any two devices; names of the project's own are orange."""
+    """Kendall's τ between any two devices; names of the project's own are red."""
     ax = ax or plt.gca()
     names = list(dict.fromkeys(pairs["device_a"]))
     matrix = pairs.pivot_table(index="device_a", columns="device_b", values="kendall").loc[names, names].to_numpy()
@@ -48,10 +48,10 @@ def kendall_matrix(pairs: pd.DataFrame, own: Sequence[str], ax: Axes | None = No
     ax.set_xticks(range(len(names)), names, rotation=90, fontsize=5.5)
     ax.set_yticks(range(len(names)), names, fontsize=5.5)
     for label in [*ax.get_xticklabels(), *ax.get_yticklabels()]:
-        label.set_color(ORANGE if label.get_text() in own else "black")
+        label.set_color(RED if label.get_text() in own else "black")
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    ax.figure.colorbar(image, ax=ax, label="Kendall's τ (in the cells: × 100)", aspect=30, pad=0.02)
+    ax.figure.colorbar(image, ax=ax, label="Kendall's τ (in the cells: × 100)", aspect=30, pad=0.02, shrink=0.75)
     ax.set_title("(a) ranks of all cells, any two devices", loc="left")
     return ax
 
@@ -74,8 +74,8 @@ def shares(profiles: pd.DataFrame, own: Sequence[str], ax: Axes | None = None) -
             one["share_percentile"], height, marker, color=ORANGE, markersize=4, markeredgecolor="black",
             markeredgewidth=0.4, linestyle="", label=name,
         )  # fmt: skip
-    ax.set_yticks(range(len(rows)), list(rows))
-    ax.set(xlim=(-2, 102), xlabel="percentile among synthetic devices (%)", ylim=(len(rows) - 0.4, -0.6))
-    ax.set_title("(b) an operation's share of the latency", loc="left")
+    ax.set_yticks(range(len(rows)), OPERATION_LABELS)
+    ax.set(xlim=(-2, 102), xlabel="percentile in Ξ (%)", ylim=(len(rows) - 0.4, -0.6))
+    ax.set_title("(b) operations' shares of the latency", loc="left")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=6)
     return ax

@@ -162,7 +162,7 @@ def same_network(columns: Mapping[str, NDArray[np.float32]]) -> dict[str, float]
     Returns
     -------
     dict
-        ``pairs`` of cells, their ``median_difference``, relative, and what it is ``uncorrected`` for the machine's speed.
+        ``pairs`` of cells, their ``median_difference``, relative, and the same ``uncorrected``.
     """
     groups: dict[tuple[int, ...], list[int]] = {}
     for arch in np.flatnonzero(np.isfinite(columns["latency_ms"])).tolist():

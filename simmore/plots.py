@@ -25,7 +25,7 @@ _CLOUD: dict[str, Any] = {
     "linewidths": 0,
     "rasterized": True,
 }  # cells as a picture, not as 15,625 objects
-_OPERATION_LABELS = ("none", "skip", "conv 1×1", "conv 3×3", "avg pool 3×3")
+OPERATION_LABELS = ("none", "skip", "conv 1×1", "conv 3×3", "avg pool 3×3")
 
 
 def operation_distribution(
@@ -63,7 +63,7 @@ def operation_distributions(
     figure, axes = plt.subplots(1, len(space.OPERATIONS), figsize=(PAGE, 1.75))
     for k, ax in enumerate(axes):
         operation_distribution(measured_ms.iloc[:, k].to_numpy(), mean_ms[k], sd_ms[k], drawn_ms[:, k], ax)
-        ax.set_title(_OPERATION_LABELS[k])
+        ax.set_title(OPERATION_LABELS[k])
     axes[0].set_ylabel("density (scaled)")
     figure.supxlabel("latency of one operation (ms)", fontsize=8)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
