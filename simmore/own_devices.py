@@ -11,7 +11,7 @@ import datetime
 import io
 import json
 import queue
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from simmore import layers, measure, paths, record, repeatability, space, timing
+from simmore import drift, measure, paths, record, repeatability, space, timing
 from simmore.data import OWN
 from simmore.measure import Configuration, Measurement
 from simmore.storage import replace
@@ -74,9 +74,8 @@ def measure_all(
     Returns
     -------
     Path
-        The table: `COLUMNS`, ``(15625,)`` each, in NATS order; an infinite latency where a cell failed. The machine
-        is a little faster at one time than at another, by the reference: latencies are divided by what it took in
-        their chunk (``reference_ms``), and multiplied by the median of what it took in all.
+        The table: `COLUMNS`, ``(15625,)`` each, in NATS order; an infinite latency where a cell failed. The machine's
+        drift is taken out of the latencies as `drift` says, by the reference in the same chunk, ``reference_ms``.
     """
     wanted = configuration(name)
     wanted.check()
@@ -94,10 +93,13 @@ def measure_all(
     shown.close()
     out = out or paths.TABLES / f"latency_{name}.npz"
     columns, failures = _gathered(folder, chunks)
+    raw, reference = columns["latency_ms"].astype(np.float64), columns["reference_ms"].astype(np.float64)
+    beta = drift.exponent(raw, reference)
+    columns["latency_ms"] = drift.corrected(raw, reference, beta).astype(np.float32)
     twice = repeatability.agreement(repeatability.measured_twice(wanted, cells))
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **columns)  # type: ignore[arg-type]
-    card = _card(name, wanted, columns, failures, cells, twice)
+    card = _card(name, wanted, columns, failures, cells, twice, raw, beta)
     replace(out, buffer.getvalue())
     replace(out.with_suffix(".json"), (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
     return out
@@ -152,27 +154,7 @@ def _gathered(folder: Path, chunks: list[NDArray[np.int64]]) -> tuple[dict[str, 
                 failures[str(arch)] = rows[arch].reason
     if not np.isfinite(columns["reference_ms"][np.concatenate(chunks)]).all():
         raise RuntimeError(f"the reference could not be measured with every chunk: delete {folder}, and start again")
-    columns["latency_ms"] *= np.nanmedian(columns["reference_ms"]) / columns["reference_ms"]
     return columns, failures
-
-
-def same_network(columns: Mapping[str, NDArray[np.float32]]) -> dict[str, float]:
-    """How far apart cells are that are one network but were measured at different times.
-
-    Returns
-    -------
-    dict
-        ``pairs`` of cells, their ``median_difference``, relative, and the same ``uncorrected``.
-    """
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for arch in np.flatnonzero(np.isfinite(columns["latency_ms"])).tolist():
-        groups.setdefault(layers.live_ops(arch), []).append(arch)
-    pairs = np.array([group[:2] for group in groups.values() if len(group) > 1]).reshape(-1, 2)
-    corrected = columns["latency_ms"]
-    raw = corrected * columns["reference_ms"] / np.nanmedian(columns["reference_ms"])
-    differences = [np.abs(np.log(values[pairs[:, 0]] / values[pairs[:, 1]])) for values in (corrected, raw)]
-    middle, uncorrected = (round(float(np.median(one)), 4) if len(one) else np.nan for one in differences)
-    return {"pairs": len(pairs), "median_difference": middle, "uncorrected": uncorrected}
 
 
 def _card(
@@ -182,6 +164,8 @@ def _card(
     failures: dict[str, str],
     cells: NDArray[np.int64],
     repeated: dict[str, float],
+    raw: NDArray[np.float64],
+    beta: float,
 ) -> dict[str, Any]:
     """What a reader must know about a table."""
     spread, reference = columns["spread"][cells], columns["reference_ms"][cells]
@@ -201,7 +185,7 @@ def _card(
             f"is at least {timing.RUNS} runs and {timing.ROUND_MS:g} ms, after one that is not counted; the latency "
             f"is the median over rounds of a round's median; where the relative spread is above {timing.WIDEST:g}, "
             f"as many rounds follow, up to {timing.REPEATS} times; one core a measuring process; latencies are scaled "
-            "by what the reference took in all chunks, median, over what it took in theirs"
+            "by the reference's median over its latency in their chunk, to the power of an exponent: simmore/drift.py"
         ),
         "columns": {
             "latency_ms": "ms, scaled by the reference; infinite: failed",
@@ -222,7 +206,12 @@ def _card(
             "relative_quantiles": {
                 q: round(float(np.quantile(reference, float(q)) / np.median(reference)), 4) for q in ("0.05", "0.95")
             },
+            "exponent": round(beta, 4),
         },
-        "same_network": same_network(columns),
+        "same_network": {
+            "pairs": len(drift.same_network(cells)),
+            "median_difference": round(drift.median_difference(columns["latency_ms"].astype(np.float64)), 4),
+            "uncorrected": round(drift.median_difference(raw), 4),
+        },
         "repeatability": repeated,
     }

@@ -1,0 +1,54 @@
+"""The machine's drift, taken out by a reference that has noise of its own."""
+
+import numpy as np
+import pytest
+
+from simmore import drift, layers, space
+
+
+@pytest.fixture(scope="module")
+def machine():
+    """True latencies, equal for cells that are one network, on a machine that drifts by 5 %, measured to within 1 %."""
+    rng = np.random.default_rng(0)
+    true = np.array([1 + 0.1 * sum(layers.live_ops(arch)) for arch in range(space.N_ARCHS)])
+    speed = np.exp(0.05 * rng.standard_normal(625)).repeat(25)[rng.permutation(space.N_ARCHS)]
+    return rng, true, speed, true * speed * np.exp(0.01 * rng.standard_normal(space.N_ARCHS))
+
+
+def test_a_good_reference_is_believed(machine):
+    rng, true, speed, measured = machine
+    reference = 2 * speed
+    beta = drift.exponent(measured, reference)
+    corrected = drift.corrected(measured, reference, beta)
+    assert beta == pytest.approx(1, abs=0.02)
+    assert np.std(np.log(corrected / true)) == pytest.approx(0.01, abs=0.001)
+    assert drift.median_difference(corrected) < 0.02 < 0.04 < drift.median_difference(measured)
+
+
+def test_half_of_a_noisy_reference_is_believed(machine):
+    rng, _, speed, measured = machine
+    noisy = speed * np.exp(0.05 * rng.standard_normal(space.N_ARCHS))  # as much noise as there is drift
+    assert drift.exponent(measured, noisy) == pytest.approx(0.5, abs=0.05)
+
+
+def test_noise_alone_is_not_believed(machine):
+    rng, true, _, _ = machine
+    noise = np.exp(0.05 * rng.standard_normal(space.N_ARCHS))
+    beta = drift.exponent(true * np.exp(0.01 * rng.standard_normal(space.N_ARCHS)), noise)
+    assert 0 <= beta < 0.05
+
+
+def test_too_few_pairs_say_nothing(machine):
+    _, _, speed, measured = machine
+    few = np.full(space.N_ARCHS, np.nan)
+    few[:200] = measured[:200]
+    assert drift.exponent(few, speed) == 0
+    np.testing.assert_array_equal(drift.corrected(few, speed, 0.0), few)
+    assert np.isnan(drift.median_difference(np.full(space.N_ARCHS, np.nan)))
+
+
+def test_pairs_are_one_network_and_share_no_cell():
+    pairs = drift.same_network(np.arange(space.N_ARCHS))
+    assert len(pairs) > 2000 and len(np.unique(pairs)) == pairs.size
+    for first, second in pairs[:: len(pairs) // 50]:
+        assert layers.live_ops(first) == layers.live_ops(second) and first != second
