@@ -126,7 +126,8 @@ print(f"largest difference from torch: {error:.1e} of the largest logit")
 # %% [markdown]
 # ## The project's own devices
 #
-# What their cards say.
+# What their cards say. Cells that are one network are measured at different times; how far apart they are says how good
+# a table is, noise, drift and all.
 
 # %%
 cards = [data.own_card(name) for name in data.OWN]
@@ -135,6 +136,7 @@ columns = {
     "date": [card["date"] for card in cards],
     "median (ms)": [np.median(data.latency_table(name)).round(3) for name in data.OWN],
     "failed": [len(card["failed"]) for card in cards],
+    "one network apart (%)": [round(100 * card["same_network"]["median_difference"], 1) for card in cards],
     "not steady": [card["not_steady"] for card in cards],
     "minutes of a core": [round(card["core_seconds"] / 60) for card in cards],
 }

@@ -16,7 +16,7 @@ def machine():
 
 
 def test_a_good_reference_is_believed(machine):
-    rng, true, speed, measured = machine
+    _rng, true, speed, measured = machine
     reference = 2 * speed
     beta = drift.exponent(measured, reference)
     corrected = drift.corrected(measured, reference, beta)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simmore import data, devices, likeness, own_devices, paths, space
+from simmore import data, devices, drift, likeness, own_devices, paths, repeatability, runtimes, space
 
 
 @pytest.mark.parametrize("name", data.OWN)
@@ -26,7 +26,25 @@ def test_every_table_has_all_cells_and_a_card(name):
     assert {"machine", "versions", "date", "method", "spread_quantiles"} <= set(card)
     assert len(card["failed"]) == np.isinf(latency).sum()
     assert card["repeatability"]["cells"] >= 45 and card["repeatability"]["kendall"] >= 0.9
+    assert card["same_network"]["pairs"] > 2000 and card["same_network"]["median_difference"] < 0.05
+    assert drift.median_difference(latency) == pytest.approx(card["same_network"]["median_difference"], abs=1e-4)
     assert (paths.TABLES / f"latency_{name}.npz").stat().st_size < 1_000_000
+
+
+def test_every_runtime_gives_the_same_order_twice():
+    table = pd.read_csv(repeatability.TABLE).set_index(["runtime", "precision"])
+    every = {(name, kind) for name, one in runtimes.RUNTIMES.items() for kind in one.precisions}
+    assert set(table.index) == every and (table["cells"] == repeatability.CELLS).all()
+    assert (table["kendall"] >= 0.9).all()
+
+
+def test_agreement_of_known_measurements():
+    first = np.arange(1.0, 11)
+    twice = pd.DataFrame({"first_ms": first, "second_ms": 1.1 * first})
+    assert repeatability.agreement(twice) == {"cells": 10, "kendall": 1.0, "median_difference": 0.1}
+    twice.loc[0, "second_ms"] = np.inf
+    twice.loc[1, "second_ms"] = 100
+    assert repeatability.agreement(twice)["cells"] == 9 and repeatability.agreement(twice)["kendall"] < 1
 
 
 def test_an_altered_table_is_not_read(tmp_path, monkeypatch):
