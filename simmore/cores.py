@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import sys
 import tempfile
@@ -30,35 +31,58 @@ def usable_cores() -> list[int]:
 def reserved(number: int, patience_seconds: float = WAIT_SECONDS) -> Iterator[list[int]]:
     """Take cores that no other measuring process has, and run on them alone meanwhile.
 
+    Who waits holds the one lock that everybody else must have to ask for cores: it is next.
+
     Raises
     ------
     CannotMeasure
         If there are not as many within the patience.
     """
-    home, parent = usable_cores(), os.getppid()
-    deadline = time.monotonic() + patience_seconds
-    while True:
-        with contextlib.ExitStack() as locks:
-            taken: list[int] = []
-            for core in home:
-                file = locks.enter_context((Path(tempfile.gettempdir()) / f"simmore-core-{core}.lock").open("ab"))
-                if len(taken) < number and _locked(file):
+    home = usable_cores()
+    with contextlib.ExitStack() as held:
+        taken: list[int] = []
+        with _lock_file("queue") as queue:
+            waiting = _Waiting(f"{number} of this machine's {len(home)} cores", patience_seconds)
+            while not _locked(queue):
+                waiting.go_on()
+            for core in itertools.cycle(home):
+                file = _lock_file(f"core-{core}")
+                if core not in taken and _locked(file):
+                    held.enter_context(file)
                     taken.append(core)
-            if len(taken) == number:
-                _move_to(taken)
-                try:
-                    yield taken
-                finally:
-                    _move_to(home)
-                return
-        if os.getppid() != parent:
+                else:
+                    file.close()
+                if len(taken) == number:
+                    break
+                if core == home[-1]:
+                    waiting.go_on()
+        _move_to(taken)
+        try:
+            yield taken
+        finally:
+            _move_to(home)
+
+
+class _Waiting:
+    """Waits, a little at a time, while there is patience and whoever wanted to measure is still there."""
+
+    def __init__(self, what: str, patience_seconds: float) -> None:
+        self._what, self._patience, self._parent = what, patience_seconds, os.getppid()
+        self._deadline = time.monotonic() + patience_seconds
+
+    def go_on(self) -> None:
+        if os.getppid() != self._parent:
             sys.exit("whoever wanted to measure is gone")
-        if time.monotonic() > deadline:
+        if time.monotonic() > self._deadline:
             raise CannotMeasure(
-                f"{number} of this machine's {len(home)} cores did not become free within {patience_seconds:g} s: "
-                "others measure on them, and two measurements never share a core"
+                f"{self._what} did not become free within {self._patience:g} s: others measure on them, and two "
+                "measurements never share a core"
             )
-        time.sleep(0.2)
+        time.sleep(0.02)
+
+
+def _lock_file(name: str) -> IO[bytes]:
+    return (Path(tempfile.gettempdir()) / f"simmore-{name}.lock").open("ab")
 
 
 def _locked(file: IO[bytes]) -> bool:

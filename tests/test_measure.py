@@ -160,6 +160,25 @@ def test_two_measurements_never_share_a_core():
     assert cores.usable_cores() == homes
 
 
+def test_who_waits_is_next():
+    """Two others take every core again and again: one who waits gets its turn before either has another."""
+    program = (
+        "import time; from simmore import cores\n"
+        "for turn in range(1000):\n"
+        "    with cores.reserved(len(cores.usable_cores())): print(turn, flush=True); time.sleep(0.2)"
+    )
+    others = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    try:
+        assert all(one.stdout.readline() == "0\n" for one in others)
+        started = time.monotonic()
+        with cores.reserved(1, patience_seconds=20):
+            assert time.monotonic() - started < 3
+    finally:
+        for one in others:
+            one.kill()
+            one.wait()
+
+
 def test_a_live_device_measures_each_cell_once():
     seen = []
     device = measure.LiveDevice(FP32, on_measurement=seen.append)
