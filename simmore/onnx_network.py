@@ -141,7 +141,7 @@ def _nodes(layer: Layer, weights: Weights, constant) -> list[onnx.NodeProto]:  #
     return [helper.make_node({"relu": "Relu", "add": "Add"}[layer.kind], inputs, [name], name)]
 
 
-def quantised(network: onnx.ModelProto, *, images: int = 4, seed: int = 0) -> onnx.ModelProto:
+def quantised(network: onnx.ModelProto, *, elementwise: bool = True, images: int = 4, seed: int = 0) -> onnx.ModelProto:
     """The same network in int8: static quantisation, written with ``QuantizeLinear`` and ``DequantizeLinear``.
 
     Activations are uint8, each tensor with the range that it takes on noise images (no data set is involved);
@@ -152,6 +152,8 @@ def quantised(network: onnx.ModelProto, *, images: int = 4, seed: int = 0) -> on
     ----------
     network
         From `model`.
+    elementwise
+        Quantise what a tensor is multiplied with, or shifted by, as well. OpenVINO 2026.4 fails on that in some cells.
     images
         Noise images that the ranges come from, rounded up to whole batches.
     seed
@@ -214,10 +216,10 @@ def quantised(network: onnx.ModelProto, *, images: int = 4, seed: int = 0) -> on
             for name in node.input:
                 if name in values:
                     constant(name, values[name])
-                    if values[name].any():
+                    if elementwise and values[name].any():  # times zero is times zero in any precision
                         activation(name)
                     else:
-                        raw.add(name)  # times zero is times zero in any precision
+                        raw.add(name)
         copied = onnx.NodeProto()
         copied.CopyFrom(node)
         copied.input[:] = [name if name in raw else f"{name}.real" for name in node.input]

@@ -145,7 +145,7 @@ def _onnx_bytes(arch: int, wanted: Configuration) -> bytes:
 
     model = onnx_network.model(arch, batch=wanted.batch, size=SIZE, n_classes=N_CLASSES)
     if wanted.precision == "int8":
-        model = onnx_network.quantised(model)
+        model = onnx_network.quantised(model, elementwise=wanted.runtime != "openvino")
     return model.SerializeToString()
 
 
