@@ -180,7 +180,7 @@ ours.pivot_table(index="device", columns="operation", values="share_percentile")
 # the device's best cell, 1 what ten random cells contain on average.
 
 # %%
-n_starts = 5 if quick else 50
+n_starts = 5 if quick else 25
 names = (strategies.BEST, "linear_bound", "lut_evolution", "paper", "random")
 ways = {d.name: {name: strategies.make(name, d.name) for name in names} for d in own}
 regrets = pd.concat(search.regrets([d], ways[d.name], n_starts=n_starts, seed=seed) for d in own)

@@ -311,7 +311,8 @@ def trajectories(
         ax.remove()
     for ax, (name, (steps, answer, optimum)) in zip(grid.flat, searches.items(), strict=False):
         trajectory(steps, answer, optimum, latency_ms[name], score, ax)
-        ax.set_title(f"{name} · {steps['measured'].max()} measured")
+        ax.set_title(name)
+        ax.text(0.98, 0.02, f"{steps['measured'].max()} measured", transform=ax.transAxes, ha="right", fontsize=6)
     figure.supxlabel("latency (ms)", fontsize=8)
     figure.supylabel("score $p$", fontsize=8)
     figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
