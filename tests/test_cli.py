@@ -53,7 +53,7 @@ def test_other_strategies_by_their_names(strategy, tmp_path):
         (["--device", "nats_gpu", "--controller", "nobody"], "no controller 'nobody'"),
         (["--latency-table", "missing.csv"], "missing.csv"),
         (["--device", "nats_gpu", "--max-latency", "-1"], "positive number of ms"),
-        ([], "either a --device or a --latency-table"),
+        ([], "name a --device, a --latency-table or a --live runtime"),
     ],
 )
 def test_wrong_input_is_one_sentence_without_a_traceback(arguments, says, tmp_path):
