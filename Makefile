@@ -83,7 +83,7 @@ train: $(READY) ## Train all that ships with the package anew (resumable; about 
 	$(BIN)/python -m simmore train simmore/tables/controller_heldout $(foreach d,titan_rtx_1 gold_6226 pixel2 raspi4 eyeriss fpga,--without $(d))
 	$(BIN)/python -m simmore train-strategies
 
-test: $(READY) ## Run the tests (under three minutes)
+test: $(READY) ## Run the tests (about four minutes)
 	$(BIN)/python -m pytest -q
 
 bench: $(READY) ## Measure speed and memory, and print a table
