@@ -97,6 +97,8 @@ def search_live(
         If measuring itself breaks down (a scheduler that goes away, say); the journal stays.
     """
     check_writable(out)
+    if dask is None:
+        wanted.check()
     journal = journal_of(out)
     settings: dict[str, Any] = {
         **dataclasses.asdict(wanted),

@@ -3,8 +3,8 @@
 | runtime | precisions | how the network gets there |
 | --- | --- | --- |
 | ``onnxruntime`` | fp32, int8 | `onnx_network`, written directly; int8 by static quantisation |
-| ``openvino`` | fp32, int8 | the same ONNX models |
-| ``ncnn`` | fp32 | pnnx converts the ONNX model, in about half a second |
+| ``openvino`` | fp32, int8 | the same ONNX models; in int8, constants of element-wise layers stay as they are |
+| ``ncnn`` | fp32 | pnnx converts the ONNX model, in a quarter of a second |
 | ``litert`` | fp32 | `tflite_network`, written directly |
 | ``torch`` | fp32 | eager, as it is |
 | ``torch_compile`` | fp32 | ``torch.compile``, in about half a minute |

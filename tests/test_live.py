@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simmore import live, measure, search, space
+from simmore import data, live, measure, runtimes, search, space
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -99,6 +99,14 @@ def test_a_file_in_the_place_of_a_folder(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="does not exist"):
         live.check_writable(tmp_path / "file" / "t.csv")
+
+
+def test_a_runtime_that_is_not_installed_says_which_command_installs_it(tmp_path, monkeypatch):
+    absent = runtimes.Runtime(runtimes.RUNTIMES["openvino"].compile, ("openvino-of-tomorrow",))
+    monkeypatch.setitem(runtimes.RUNTIMES, "openvino", absent)
+    wanted = measure.Configuration("openvino")
+    with pytest.raises(data.MissingPackage, match=r"pip install 'simmore\[measure\]'"):
+        live.search_live(wanted, search.random_search, strategy_name="random", out=tmp_path / "t.csv")
 
 
 def test_cells_that_fail_are_not_the_search_s_end(tmp_path, monkeypatch):
