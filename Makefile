@@ -27,7 +27,7 @@ FIGURES := fig1_devices fig2_profiles fig3_proxy_accuracy fig4_policy fig5_train
   figS2_own_devices
 COMPARED := fig7_regret fig8_constrained
 MADE = $(foreach f,$(1),$(OUT)/$(f).pdf $(OUT)/$(f).png $(OUT)/data/$(f).csv) $(OUT)/claims.csv $(OUT)/provenance.json
-SOURCES := $(wildcard simmore/*.py simmore/tables/* simmore/*.mplstyle)
+SOURCES := $(shell find simmore -type f -not -path '*/__pycache__/*')
 MODE := $(BUILD)/mode-$(QUICK)
 
 # papermill's bar belongs on a terminal, not in a log

@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -34,7 +36,11 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from simmore import data, devices, metrics, paths, plots, proxies, record, score_checks, scoring, space
+from simmore import data, devices, paths, proxies, space
+from simmore.devices import rewards
+from simmore.experiments import record, score_checks, statistics
+from simmore.plots import paper as plots
+from simmore.proxies import scoring
 
 results = record.Recorder("01_proxy_accuracy", figures or paths.FIGURES, seed=seed, quick=quick)
 rng = np.random.default_rng(seed)
@@ -75,8 +81,8 @@ names = ["score", *columns]
 correlations = {
     dataset: {
         name: (
-            metrics.spearman(table[name], table["val_accuracy"]),
-            metrics.kendall(table[name], table["val_accuracy"]),
+            statistics.spearman(table[name], table["val_accuracy"]),
+            statistics.kendall(table[name], table["val_accuracy"]),
         )
         for name in names
     }
@@ -96,7 +102,7 @@ pd.DataFrame(
 shown = devices.test_devices()
 everything = np.arange(space.N_ARCHS)
 optima = {
-    dataset: {d.name: metrics.optimum(table["score"], d.latency_ms(everything)) for d in shown}
+    dataset: {d.name: rewards.optimum(table["score"], d.latency_ms(everything)) for d in shown}
     for dataset, table in cells.items()
 }
 figure = plots.proxy_accuracy(cells, correlations, optima)

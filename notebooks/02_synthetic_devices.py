@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -32,7 +34,11 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from simmore import data, devices, latency_models, metrics, paths, plots, proxies, record, space
+from simmore import data, devices, paths, proxies, space
+from simmore.devices import rewards
+from simmore.experiments import record
+from simmore.models import linear
+from simmore.plots import paper as plots
 
 results = record.Recorder("02_synthetic_devices", figures or paths.FIGURES, seed=seed, quick=quick)
 rng = np.random.default_rng(seed)
@@ -72,7 +78,7 @@ results.figure(figure, "fig1_devices", long)
 score = proxies.stored_score()
 everything = np.arange(space.N_ARCHS)
 four = [synthetic.device(rng, f"synthetic {k + 1}") for k in range(4)]
-inverse = [metrics.inverse_latency(d.latency_ms(everything)) for d in four]
+inverse = [rewards.inverse_latency(d.latency_ms(everything)) for d in four]
 rewards = [score + each for each in inverse]
 figure = plots.profiles(inverse, score, rewards, [int(r.argmax()) for r in rewards])
 columns = {f"inverse_latency_{k + 1}": each for k, each in enumerate(inverse)}
@@ -83,9 +89,9 @@ results.figure(figure, "fig2_profiles", pd.DataFrame({"arch": everything, "score
 
 # %%
 many = [synthetic.device(rng) for _ in range(50 if quick else 500)]
-synthetic_optima = {metrics.optimum(score, d.latency_ms(everything)) for d in many}
+synthetic_optima = {rewards.optimum(score, d.latency_ms(everything)) for d in many}
 real = devices.available(name for name in data.MEASURED) or devices.test_devices()
-real_optima = {d.name: metrics.optimum(score, d.latency_ms(everything)) for d in [*real, devices.load("nats_gpu")]}
+real_optima = {d.name: rewards.optimum(score, d.latency_ms(everything)) for d in [*real, devices.load("nats_gpu")]}
 print(f"{len(many)} synthetic devices have {len(synthetic_optima)} different optima")
 print(f"{len(real_optima)} real devices have {len(set(real_optima.values()))}")
 
@@ -95,7 +101,7 @@ print(f"{len(real_optima)} real devices have {len(set(real_optima.values()))}")
 
 # %%
 tables = [d for d in [*real, devices.load("nats_gpu")] if isinstance(d, devices.TableDevice)]
-lut = pd.Series({d.name: latency_models.lut_kendall(d) for d in tables}, name="Kendall of the LUT").sort_values()
+lut = pd.Series({d.name: linear.lut_kendall(d) for d in tables}, name="Kendall of the LUT").sort_values()
 lut.round(3).to_frame()
 
 # %%

@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -31,7 +33,11 @@ figures = ""  # folder for the figures; empty: the project's own
 import pandas as pd
 from IPython.display import display
 
-from simmore import controller, devices, mdp, metrics, paths, plots, proxies, record, space, training
+from simmore import devices, paths, proxies, space
+from simmore.experiments import record, statistics
+from simmore.plots import paper as plots
+from simmore.rl import mdp, training
+from simmore.rl import policy as policies
 
 results = record.Recorder("03_training", figures or paths.FIGURES, seed=seed, quick=quick)
 
@@ -40,7 +46,7 @@ results = record.Recorder("03_training", figures or paths.FIGURES, seed=seed, qu
 # made. What it answers: logits for the edge to edit and for the operation to put there.
 
 # %%
-policy = controller.load("paper")
+policy = policies.load("paper")
 parts = [
     ("current cell", mdp.STATE_SIZE - 1),
     ("its latency", 1),
@@ -68,7 +74,7 @@ curves = pd.concat([each.curve for each in trained], ignore_index=True)
 curves.groupby("timestep").mean().drop(columns="seed").iloc[[0, -1]].round(3)
 
 # %%
-intervals = metrics.curve_intervals(curves)
+intervals = statistics.curve_intervals(curves)
 figure = plots.training_curves(curves, intervals)
 results.figure(figure, "fig5_training", curves)
 
@@ -80,7 +86,7 @@ results.figure(figure, "fig5_training", curves)
 first, last = (curves[curves["timestep"] == step].set_index("seed") for step in (0, settings.total_steps))
 names = ["score", "inverse_latency", "latency_percentile", "val_accuracy", "episode_return"]
 gain = (last - first)[names]
-low, high = metrics.mean_interval(gain.to_numpy())
+low, high = statistics.mean_interval(gain.to_numpy())
 change = pd.DataFrame({"mean": gain.mean(), "low": low, "high": high})
 change.round(3)
 

@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -32,7 +34,12 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from simmore import controller, data, devices, metrics, paths, plots, proxies, record, search, space
+from simmore import data, devices, paths, proxies, space
+from simmore.devices import rewards
+from simmore.experiments import record
+from simmore.plots import paper as plots
+from simmore.rl import policy as policies
+from simmore.strategies import loop
 
 results = record.Recorder("04_search_trajectories", figures or paths.FIGURES, seed=seed, quick=quick)
 score = proxies.stored_score()
@@ -46,15 +53,15 @@ everything = np.arange(space.N_ARCHS)
 tested = devices.test_devices()
 own = devices.own_devices()
 shown = [*(d for d in tested if d.name not in data.OWN), devices.load("nats_gpu"), *own, devices.load("mean")]
-heldout = search.follow(controller.load("heldout"))
+heldout = loop.follow(policies.load("heldout"))
 start = int(np.random.default_rng(seed).integers(space.N_ARCHS))
-found = {d.name: search.search(d, heldout, start=start, seed=seed) for d in shown}
+found = {d.name: loop.search(d, heldout, start=start, seed=seed) for d in shown}
 answers = [(name, f.arch_str, f.latency_ms, f.measurements) for name, f in found.items()]
 pd.DataFrame(answers, columns=["device", "answer", "latency (ms)", "measured"])
 
 # %%
 latency = {d.name: d.latency_ms(everything) for d in shown}
-searches = {name: (f.trajectory, f.arch, metrics.optimum(score, latency[name])) for name, f in found.items()}
+searches = {name: (f.trajectory, f.arch, rewards.optimum(score, latency[name])) for name, f in found.items()}
 figure = plots.trajectories(searches, latency, score)
 steps = pd.concat([f.trajectory.assign(device=name) for name, f in found.items()])
 columns = ["device", "step", "arch", "latency_ms", "score", "val_accuracy", "measured"]
@@ -67,9 +74,9 @@ results.figure(figure, "fig6_trajectories", steps[columns])
 # distribution was fitted to all 18 devices, these included, and random search.
 
 # %%
-strategies = {"heldout": heldout, "paper": search.follow(controller.load("paper")), "random": search.random_search}
+strategies = {"heldout": heldout, "paper": loop.follow(policies.load("paper")), "random": loop.random_search}
 n_starts = 10 if quick else 100
-regrets = search.regrets(tested, strategies, n_starts=n_starts, seed=seed, score=score)
+regrets = loop.regrets(tested, strategies, n_starts=n_starts, seed=seed, score=score)
 results.table(regrets, "regrets")
 table = regrets.groupby("strategy")[["regret_best", "regret", "measurements"]].mean()
 table.loc[list(strategies)].round(3)

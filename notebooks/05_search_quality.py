@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -33,17 +35,10 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from simmore import (
-    comparison,
-    comparison_plots,
-    comparison_tables,
-    devices,
-    limits,
-    paths,
-    proxies,
-    record,
-    strategies,
-)
+from simmore import devices, paths, proxies
+from simmore.experiments import comparison, limits, record, summaries
+from simmore.plots import comparison as comparison_plots
+from simmore.strategies import catalogue as strategies
 
 results = record.Recorder("05_search_quality", figures or paths.FIGURES, seed=seed, quick=quick)
 score = proxies.stored_score()
@@ -63,7 +58,7 @@ print(f"{len(names)} strategies, {len(tested)} devices, {n_starts} starts")
 
 # %%
 regrets = comparison.compare(tested, score, names=names, n_starts=n_starts)
-table = comparison_tables.summary(regrets)
+table = summaries.summary(regrets)
 table.round(3)
 
 # %% [markdown]
@@ -71,11 +66,11 @@ table.round(3)
 # bootstrap over the starts of each device). After five measurements instead of ten:
 
 # %%
-early = comparison_tables.summary(regrets, budget=5)
+early = summaries.summary(regrets, budget=5)
 early.round(3)
 
 # %%
-curves = comparison_tables.curves(regrets)
+curves = summaries.curves(regrets)
 figure = comparison_plots.regret(curves)
 some = regrets[regrets["budget"].isin([1, 2, 3, 5, 7, 10, 15, 20])]
 results.figure(figure, "fig7_regret", some, digits=3)
@@ -98,16 +93,16 @@ comparison_plots.regret_heatmap(by_device.loc[table.index])
 # column's on the same device:
 
 # %%
-comparison_plots.performance_profiles(comparison_tables.profiles(regrets, np.linspace(0, 1.5, 151)))
+comparison_plots.performance_profiles(summaries.profiles(regrets, np.linspace(0, 1.5, 151)))
 
 # %%
 shown = [name for name in ("random", "mean_device", "lut_evolution", "covariance_bound", "paper", "controller",
                            strategies.BEST) if name in names]  # fmt: skip
-comparison_tables.improvement(regrets).loc[shown, shown].round(2)
+summaries.improvement(regrets).loc[shown, shown].round(2)
 
 # %%
 for rival in ("random", "paper", "controller"):
-    probability, low, high = comparison_tables.improvement_interval(regrets, strategies.BEST, rival)
+    probability, low, high = summaries.improvement_interval(regrets, strategies.BEST, rival)
     print(f"{strategies.BEST} answers better than {rival} with probability {probability:.2f} [{low:.2f}, {high:.2f}]")
 
 # %% [markdown]
@@ -116,7 +111,7 @@ for rival in ("random", "paper", "controller"):
 
 # %%
 outside = comparison.compare([devices.load("nats_gpu")], score, names=shown, n_starts=n_starts)
-comparison_tables.summary(outside).round(3)
+summaries.summary(outside).round(3)
 
 # %% [markdown]
 # ## Under a latency limit

@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -30,7 +32,9 @@ figures = ""  # folder for the figures; empty: the project's own
 import pandas as pd
 from IPython.display import display
 
-from simmore import comparison_plots, paths, prediction, record
+from simmore import paths
+from simmore.experiments import prediction, record
+from simmore.plots import comparison as comparison_plots
 
 results = record.Recorder("06_latency_prediction", figures or paths.FIGURES, seed=seed, quick=quick)
 tested = prediction.tested_devices()

@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -37,24 +39,14 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from simmore import (
-    data,
-    devices,
-    likeness,
-    likeness_plots,
-    live,
-    measure,
-    metrics,
-    onnx_network,
-    paths,
-    plots,
-    proxies,
-    record,
-    repeatability,
-    search,
-    space,
-    strategies,
-)
+from simmore import data, devices, paths, proxies, space
+from simmore.devices import rewards
+from simmore.experiments import likeness, record
+from simmore.hardware import live, measure, onnx_network, repeatability
+from simmore.plots import likeness as likeness_plots
+from simmore.plots import paper as plots
+from simmore.strategies import catalogue as strategies
+from simmore.strategies import loop
 
 results = record.Recorder("07_your_machine", figures or paths.FIGURES, seed=seed, quick=quick)
 score = proxies.stored_score()
@@ -108,7 +100,7 @@ table = wanted.name if wanted.name in data.OWN else "onnxruntime_fp32"
 measured = found.trajectory.drop_duplicates("arch").query("latency_ms < inf")
 factor = np.median(measured["latency_ms"] / data.latency_table(table)[measured["arch"]])
 known = data.latency_table(table) * factor
-ax = plots.trajectory(found.trajectory, found.arch, metrics.optimum(score, known), known, score)
+ax = plots.trajectory(found.trajectory, found.arch, rewards.optimum(score, known), known, score)
 ax.set(
     xlabel="latency (ms)",
     ylabel="score $p$",
@@ -183,7 +175,7 @@ ours.pivot_table(index="device", columns="operation", values="share_percentile")
 n_starts = 5 if quick else 25
 names = (strategies.BEST, "linear_bound", "lut_evolution", "paper", "random")
 ways = {d.name: {name: strategies.make(name, d.name) for name in names} for d in own}
-regrets = pd.concat(search.regrets([d], ways[d.name], n_starts=n_starts, seed=seed) for d in own)
+regrets = pd.concat(loop.regrets([d], ways[d.name], n_starts=n_starts, seed=seed) for d in own)
 results.table(regrets, "own_regrets")
 regrets.pivot_table(index="device", columns="strategy", values=["regret_best", "regret"]).round(3)
 

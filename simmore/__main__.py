@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from simmore.search_command import search_command
+from simmore.commands.search import search_command
 
 app = typer.Typer(
     help="Search fast and accurate NATS-Bench cells for a device from at most ten latency measurements.",
@@ -44,7 +44,8 @@ def proxies_command(
     samples: Annotated[bool, typer.Option(help="The spread and natural-like input, on samples of cells.")] = False,
 ) -> None:
     """Compute the training-free scores of all cells; a run that was stopped goes on where it was."""
-    from simmore import score_checks, scoring
+    from simmore.experiments import score_checks
+    from simmore.proxies import scoring
 
     if samples:
         score_checks.make_samples(dask=dask or None)
@@ -59,7 +60,7 @@ def score_command(
     dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or ImageNet16-120.")] = "cifar10",
 ) -> None:
     """Score any cells here and now: the numbers that the stored table has."""
-    from simmore import scoring
+    from simmore.proxies import scoring
 
     print(scoring.score(cells, dataset).to_string())
 
@@ -83,7 +84,7 @@ def measure_command(
     """Measure any cells here and now, in turns."""
     import pandas as pd
 
-    from simmore import measure
+    from simmore.hardware import measure
 
     found = measure.measure_many(
         cells,
@@ -101,10 +102,11 @@ def own_devices_command(
     jobs: Annotated[int, typer.Option(help="Measuring processes, a core each; -1: as many as there are cores.")] = -1,
 ) -> None:
     """Measure all cells in the project's runtimes; a run that was stopped goes on where it was."""
-    from simmore import data, own_devices, repeatability
+    from simmore import data
+    from simmore.hardware import benchmarked, repeatability
 
     for name in names or data.OWN:
-        print(f"wrote {own_devices.measure_all(name, n_jobs=jobs)}", flush=True)
+        print(f"wrote {benchmarked.measure_all(name, n_jobs=jobs)}", flush=True)
     if not names:
         for wanted in repeatability.measure_all():
             print(f"measured twice in {wanted.name}", flush=True)
@@ -118,7 +120,8 @@ def train_command(
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
 ) -> None:
     """Train a controller on synthetic devices; an interrupted training goes on where it was."""
-    from simmore import devices, paths, proxies, training
+    from simmore import devices, paths, proxies
+    from simmore.rl import training
 
     unknown = set(without or ()) - set(devices.PAPER_DEVICES)
     if unknown:
@@ -134,7 +137,8 @@ def train_command(
 @app.command("claims")
 def claims_command() -> None:
     """Print the claims that were checked, as the README's table."""
-    from simmore import paths, record
+    from simmore import paths
+    from simmore.experiments import record
 
     print(record.claims_markdown(paths.FIGURES))
 
@@ -142,18 +146,21 @@ def claims_command() -> None:
 @app.command("train-strategies")
 def train_strategies_command() -> None:
     """Fit the prior, train the controller's networks and the ablations anew; finished ablations are read back."""
-    from simmore import ablations, acquisition_training, comparison, device_prior, devices, proxies
+    from simmore import devices, proxies
+    from simmore.experiments import comparison
+    from simmore.models import priors
+    from simmore.rl import ablations, shortlist_training
 
     score = proxies.stored_score()
-    device_prior.fit_all()
-    acquisition_training.train_all(score)
+    priors.fit_all()
+    shortlist_training.train_all(score)
     ablations.save(ablations.train(score, [*comparison.measured_devices(), devices.load("nats_gpu")]))
 
 
 @app.command("bench")
 def bench_command() -> None:
     """Measure speed and memory, and print them as a table."""
-    from simmore import bench
+    from simmore.experiments import bench
 
     print(bench.table().to_string(index=False))
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from simmore import data
+from simmore.errors import needs
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -53,7 +53,7 @@ def unordered(
     if address:
         yield from _on_cluster(function, tasks, address)
     else:
-        with data.needs("joblib"):
+        with needs("joblib"):
             import joblib
         parallel = joblib.Parallel(
             n_jobs=n_jobs, return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1
@@ -107,7 +107,7 @@ def _lost() -> tuple[type[Exception], ...]:
 
 def _client(address: str) -> Any:
     """A client of the scheduler at an address."""
-    with data.needs("distributed", "dask"):
+    with needs("distributed", "dask"):
         import distributed
     try:
         return distributed.Client(address, timeout=PATIENCE_SECONDS, set_as_default=False)

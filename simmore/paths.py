@@ -1,4 +1,4 @@
-"""Where things lie: every path of the project, named once."""
+"""Every path of the project, named once."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-TABLES = PACKAGE / "tables"  # the project's own small data
-STYLE = PACKAGE / "simmore.mplstyle"
-ROOT = PACKAGE.parent  # the checkout; what follows is made there, not in the package
-# executed notebooks, checkpoints, parts of tables: made anew at will, wherever the Makefile says
-BUILD = Path(os.environ.get("SIMMORE_BUILD") or ROOT / "build")
+TABLES = PACKAGE / "tables"  # the project's own small tables
+ROOT = PACKAGE.parent  # the checkout
+# executed notebooks, checkpoints, parts of tables; a relative path is relative to the checkout
+BUILD = ROOT / (os.environ.get("SIMMORE_BUILD") or "build")
 FIGURES = ROOT / "figures"

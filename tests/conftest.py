@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from simmore import data, devices, space
+from simmore.errors import TableMissing
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,7 +27,7 @@ def measured_tables(mirror_beside_the_checkout):
     """Skip, and say so, where the measured tables are neither in a mirror nor in the cache nor to be fetched."""
     try:
         data.latency_table("raspi4")
-    except data.TableMissing as missing:
+    except TableMissing as missing:
         pytest.skip(str(missing))
 
 

@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
 
-from simmore import ablations, controller, devices, mdp, search, space, training
+from simmore import devices, space
+from simmore.rl import ablations, mdp, training
+from simmore.rl import policy as policies
+from simmore.strategies import loop
 
 SMALL = dict(total_steps=1_000, n_envs=20, evaluate_every=1_000, batch_size=500, n_epochs=2)
 
@@ -41,13 +44,13 @@ def test_an_unknown_algorithm():
 @pytest.mark.parametrize("name", [*ablations.DESIGNS, "target/nats_gpu"])
 def test_the_shipped_ablations_search(name):
     policy = ablations.load(name)
-    found = search.search(devices.load("nats_gpu"), search.follow(policy), start=0, seed=0)
+    found = loop.search(devices.load("nats_gpu"), loop.follow(policy), start=0, seed=0)
     assert 1 < found.measurements <= 10
 
 
 def test_saved_in_half_precision_they_still_are_what_they_were(tmp_path, monkeypatch):
     monkeypatch.setattr(ablations, "_FILE", tmp_path / "some")
-    whole = controller.load("paper")
+    whole = policies.load("paper")
     ablations._shipped.cache_clear()
     try:
         ablations.save({"paper": whole})

@@ -4,7 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simmore import comparison, comparison_tables, data, devices, limits, prediction, search, space, strategies
+from simmore import data, devices, space
+from simmore.experiments import comparison, limits, prediction, summaries
+from simmore.strategies import catalogue as strategies
+from simmore.strategies import loop
 
 EVERYTHING = np.arange(space.N_ARCHS)
 
@@ -39,26 +42,26 @@ def test_an_answer_after_fewer_measurements_is_that_of_a_smaller_budget(gpu, fra
     score = space.operation_counts(EVERYTHING)[:, 3] / 12.0
     start = int(np.random.default_rng(comparison.SEED).integers(space.N_ARCHS, size=3)[1])
     rng = np.random.default_rng([comparison.SEED, 1])
-    found = search.search(gpu, search.random_search, start=start, budget=4, seed=rng, score=score)
-    from simmore import metrics
+    found = loop.search(gpu, loop.random_search, start=start, budget=4, seed=rng, score=score)
+    from simmore.devices import rewards
 
-    expected = metrics.normalised_regret(metrics.reward(score, gpu.latency_ms(EVERYTHING)), np.asarray(found.arch))
+    expected = rewards.normalised_regret(rewards.reward(score, gpu.latency_ms(EVERYTHING)), np.asarray(found.arch))
     row = frame[(frame["strategy"] == "random") & (frame["seed"] == 1) & (frame["budget"] == 4)]
     assert row["regret"].item() == pytest.approx(float(expected), rel=1e-3)
 
 
 def test_the_tables_of_a_comparison(frame):
-    table = comparison_tables.summary(frame, budget=6)
+    table = summaries.summary(frame, budget=6)
     by_hand = frame[(frame["strategy"] == "random") & (frame["budget"] == 6)]["regret"].mean()
     assert table.loc["random", ("answer", "mean")] == pytest.approx(by_hand)
     assert (table["answer", "low"] <= table["answer", "iqm"] + 1e-9).all()
-    wins = comparison_tables.improvement(frame, budget=6)
+    wins = summaries.improvement(frame, budget=6)
     assert wins.loc["random", "mean_device"] + wins.loc["mean_device", "random"] == pytest.approx(1)
-    probability, low, high = comparison_tables.improvement_interval(frame, "mean_device", "random", budget=6)
+    probability, low, high = summaries.improvement_interval(frame, "mean_device", "random", budget=6)
     assert low <= probability <= high and probability == wins.loc["mean_device", "random"]
-    curves = comparison_tables.curves(frame)
+    curves = summaries.curves(frame)
     assert len(curves) == 12 and (curves["regret_low"] <= curves["regret_high"]).all()
-    profile = comparison_tables.profiles(frame, np.array([0.0, 1e9]), budget=6)
+    profile = summaries.profiles(frame, np.array([0.0, 1e9]), budget=6)
     assert profile.loc[1e9].tolist() == [1, 1]
 
 

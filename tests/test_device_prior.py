@@ -5,9 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from simmore import acquisition, answers, data, device_prior, devices, proxies, space
-from simmore.device_posterior import Draws, Posterior
-from simmore.device_prior import Variances
+from simmore import data, devices, proxies, space
+from simmore.models import priors
+from simmore.models.posterior import Draws, Posterior
+from simmore.models.priors import Variances
+from simmore.strategies import improvement, recommendation
 
 EVERYTHING = np.arange(space.N_ARCHS)
 VARIANCES = Variances((0.5, 0.05, 0.003), (1e-4, 0.02, 1e-4), 5e-4, 1e-3, 0.1)
@@ -24,15 +26,15 @@ def known():
 
 @pytest.fixture(scope="module")
 def prior(known):
-    return device_prior.make_prior(known, VARIANCES)
+    return priors.make_prior(known, VARIANCES)
 
 
 def test_edges_that_the_output_needs_by_hand():
     cell = int(space.to_archs([3, 0, 0, 1, 0, 4]))  # conv 0→1 leads nowhere, skip 0→3 counts, pool 2→3 gets nothing
-    used = device_prior.used_edges()[cell]
+    used = priors.used_edges()[cell]
     # 2→3 reaches the output, though nothing reaches it
     assert used.tolist() == [False, False, False, True, False, True]
-    counts, needed = (block[cell] * 6 for block in device_prior.feature_blocks())
+    counts, needed = (block[cell] * 6 for block in priors.feature_blocks())
     assert counts.tolist() == pytest.approx([3, 1, 0, 1, 1])
     assert needed.tolist() == pytest.approx([6, 1, 0, 0, 1])  # the first says that anything is used at all
 
@@ -42,7 +44,7 @@ def test_the_mixture_is_one_broad_and_one_component_a_device(prior, known):
     assert prior.weights.sum() == pytest.approx(1) and prior.weights[0] == 0.1
     np.testing.assert_allclose(prior.mean.mean(), 1)
     assert (np.abs(prior.log_stretch) < 0.1).all() and not prior.whole_ms.any()
-    assert device_prior.counts_whole_ms([3.0, 7.0]) and not device_prior.counts_whole_ms([3.0, 7.1])
+    assert priors.counts_whole_ms([3.0, 7.0]) and not priors.counts_whole_ms([3.0, 7.1])
 
 
 def test_a_known_device_is_recognised_at_another_scale(prior, known):
@@ -86,9 +88,9 @@ def test_cells_that_do_not_compile_teach_nothing(prior, known):
 
 def test_the_variances_of_a_known_mixture_make_it_likelier(known):
     families = [str(k) for k in range(10)]
-    fitted = device_prior.fit_variances(known, families, cells=20, repeats=1, iterations=4)
+    fitted = priors.fit_variances(known, families, cells=20, repeats=1, iterations=4)
     assert all(value > 0 for value in (*fitted.broad, *fitted.local, fitted.s0, fitted.s1))
-    cases = device_prior._Cases(known, np.asarray(families), 20, 1, np.random.default_rng(0))
+    cases = priors._Cases(known, np.asarray(families), 20, 1, np.random.default_rng(0))
     theta = np.r_[
         np.log([*fitted.broad, *fitted.local, fitted.s0, fitted.s1]), np.log(fitted.p_broad / (1 - fitted.p_broad))
     ]
@@ -97,20 +99,20 @@ def test_the_variances_of_a_known_mixture_make_it_likelier(known):
 
 
 def test_a_tested_family_is_in_neither_tables_nor_variances(measured_tables):
-    names = [device.name for device in device_prior.known_devices(("titan_rtx_1",))]
+    names = [device.name for device in priors.known_devices(("titan_rtx_1",))]
     assert len(names) == len(data.MEASURED) - 2 and not any(name.startswith("titan_rtx") for name in names)
-    assert device_prior.stored_variances(("titan_rtx_256",)) != device_prior.stored_variances(())
-    assert device_prior.stored_variances(("mine",)) == device_prior.stored_variances(())
-    assert device_prior.stored_variances(("raspi4_lut",)) == device_prior.stored_variances(("raspi4",))
+    assert priors.stored_variances(("titan_rtx_256",)) != priors.stored_variances(())
+    assert priors.stored_variances(("mine",)) == priors.stored_variances(())
+    assert priors.stored_variances(("raspi4_lut",)) == priors.stored_variances(("raspi4",))
 
 
 def test_without_any_measured_table_the_embedded_sums_are_known(monkeypatch):
     monkeypatch.setattr(devices, "available", lambda names: [])
-    device_prior.known_devices.cache_clear()
+    priors.known_devices.cache_clear()
     try:
-        names = [device.name for device in device_prior.known_devices(("raspi4",))]
+        names = [device.name for device in priors.known_devices(("raspi4",))]
     finally:
-        device_prior.known_devices.cache_clear()
+        priors.known_devices.cache_clear()
     assert len(names) == 17 and "raspi4_lut" not in names
 
 
@@ -118,16 +120,16 @@ def test_without_any_measured_table_the_embedded_sums_are_known(monkeypatch):
 
 
 def test_the_answer_by_hand():
-    assert answers.best_tradeoff([0.5, 0.9], [1.0, 5.0], 8.0) == 0  # 0.5 − 1/8 against 0.9 − 5/8
-    assert answers.best_tradeoff([0.5, 0.9], [1.0, 5.0], 20.0) == 1
-    assert answers.best_tradeoff([0.5, 0.9], [np.inf, 5.0], 1.0) == 1
-    assert answers.best_within([0.5, 0.9], [1.0, 5.0], 2.0) == 0
-    assert answers.best_within([0.5, 0.9], [1.0, 5.0], 5.0) == 1
-    assert answers.best_within([0.5, 0.9], [1.0, 5.0], 0.5) is None
+    assert recommendation.best_tradeoff([0.5, 0.9], [1.0, 5.0], 8.0) == 0  # 0.5 − 1/8 against 0.9 − 5/8
+    assert recommendation.best_tradeoff([0.5, 0.9], [1.0, 5.0], 20.0) == 1
+    assert recommendation.best_tradeoff([0.5, 0.9], [np.inf, 5.0], 1.0) == 1
+    assert recommendation.best_within([0.5, 0.9], [1.0, 5.0], 2.0) == 0
+    assert recommendation.best_within([0.5, 0.9], [1.0, 5.0], 5.0) == 1
+    assert recommendation.best_within([0.5, 0.9], [1.0, 5.0], 0.5) is None
 
 
 def test_the_expected_range_holds_what_was_measured(prior, known):
-    fastest, slowest = answers.ExpectedRange(prior).bounds_ms([0, 1, 2], known[0, [0, 1, 2]])
+    fastest, slowest = recommendation.ExpectedRange(prior).bounds_ms([0, 1, 2], known[0, [0, 1, 2]])
     assert fastest <= known[0, :3].min() * 1.05 and slowest >= known[0, :3].max() * 0.95
     assert slowest - fastest == pytest.approx(np.ptp(known[0]), rel=0.5)
 
@@ -137,16 +139,16 @@ def test_the_expected_range_holds_what_was_measured(prior, known):
 
 def test_expected_improvement_by_hand():
     reward = np.array([[1.0, 1.0], [2.0, 0.0]])
-    sure = acquisition.expected_improvement(reward, np.array([1.0, 1.0]), np.full((2, 2), 1e-6))
+    sure = improvement.expected_improvement(reward, np.array([1.0, 1.0]), np.full((2, 2), 1e-6))
     np.testing.assert_allclose(sure, [0, 0.5], atol=1e-6)
     # a Gaussian at the best in hand improves on it by σ/√(2π)
-    unsure = acquisition.expected_improvement(np.ones((1, 3)), np.ones(3), np.full((1, 3), 2.0))
+    unsure = improvement.expected_improvement(np.ones((1, 3)), np.ones(3), np.full((1, 3), 2.0))
     np.testing.assert_allclose(unsure, 2 / np.sqrt(2 * np.pi), rtol=1e-6)
 
 
 def test_candidates_hold_the_best_cell_of_almost_any_device(known, prior):
     score = proxies.skip_score(EVERYTHING) / 2
-    cells = acquisition.candidates(prior, score)
+    cells = improvement.candidates(prior, score)
     best = [(score - (row - row.min()) / np.ptp(row)).argmax() for row in known]
     assert np.isin(best, cells).mean() >= 0.7 and len(cells) < 2_000
     assert np.isin(np.argsort(-score)[:20], cells).all()

@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
-from simmore import drift, layers, space
+from simmore import space
+from simmore.hardware import drift
 
 
 @pytest.fixture(scope="module")
 def machine():
     """True latencies, equal for cells that are one network, on a machine that drifts by 5 %, measured to within 1 %."""
     rng = np.random.default_rng(0)
-    true = np.array([1 + 0.1 * sum(layers.live_ops(arch)) for arch in range(space.N_ARCHS)])
+    true = np.array([1 + 0.1 * sum(space.live_ops(arch)) for arch in range(space.N_ARCHS)])
     speed = np.exp(0.05 * rng.standard_normal(625)).repeat(25)[rng.permutation(space.N_ARCHS)]
     return rng, true, speed, true * speed * np.exp(0.01 * rng.standard_normal(space.N_ARCHS))
 
@@ -51,4 +52,4 @@ def test_pairs_are_one_network_and_share_no_cell():
     pairs = drift.same_network(np.arange(space.N_ARCHS))
     assert len(pairs) > 2000 and len(np.unique(pairs)) == pairs.size
     for first, second in pairs[:: len(pairs) // 50]:
-        assert layers.live_ops(first) == layers.live_ops(second) and first != second
+        assert space.live_ops(first) == space.live_ops(second) and first != second

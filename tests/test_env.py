@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from simmore import devices, mdp, space
-from simmore.env import CellEnv, CellVecEnv
+from simmore import devices, space
+from simmore.rl import mdp
+from simmore.rl.environments import CellEnv, CellVecEnv
 
 
 class OneDevice:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from simmore import data
+from simmore.errors import needs
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -79,7 +79,7 @@ def test_heavy_imports_stay_out(statement, forbidden):
 
 
 def test_a_missing_package_says_what_installs_it():
-    with pytest.raises(ImportError, match=r"make"), data.needs("xautodl"):
+    with pytest.raises(ImportError, match=r"make"), needs("xautodl"):
         raise ModuleNotFoundError("No module named 'xautodl'", name="xautodl")
 
 

@@ -8,11 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simmore import answers, data, devices, explorer, explorer_view, metrics, search, space
-from simmore.explorer_device import OWN, SLIDERS, X_AXES, Y_AXES
-from simmore.explorer_model import Profile, known, pareto_front, trace, uploaded
-from simmore.explorer_widgets import MAX_UPLOAD_BYTES, padded
-from simmore.latency_models import BayesianLinear
+from simmore import data, devices, space
+from simmore.devices import rewards
+from simmore.errors import TableMissing
+from simmore.explorer import app as explorer
+from simmore.explorer import view
+from simmore.explorer.model import Profile, known, pareto_front, trace, uploaded
+from simmore.explorer.panel import OWN, SLIDERS, X_AXES, Y_AXES
+from simmore.explorer.widgets import MAX_UPLOAD_BYTES, padded
+from simmore.models.linear import BayesianLinear
+from simmore.strategies import loop, recommendation
 
 EVERYTHING = np.arange(space.N_ARCHS)
 
@@ -51,7 +56,7 @@ def test_a_profile_agrees_with_the_package(conv_score):
     device = devices.load("nats_gpu")
     profile = Profile(device, conv_score)
     latency = device.latency_ms(EVERYTHING)
-    assert profile.optimum == metrics.optimum(conv_score, latency)
+    assert profile.optimum == rewards.optimum(conv_score, latency)
     assert profile.percentile(int(latency.argmin())) == pytest.approx(100 * (1 - 1 / space.N_ARCHS))
     assert profile.percentile(int(latency.argmax())) == 0
     within = profile.best_within(float(np.median(latency)), conv_score)
@@ -71,9 +76,9 @@ def test_a_cell_that_does_not_compile_is_nowhere(conv_score):
 
 def test_what_was_known_comes_from_what_was_measured_alone(conv_score):
     profile = Profile(devices.load("nats_gpu"), conv_score)
-    found = trace(profile, search.random_search, start=3, budget=10, seed=0)
+    found = trace(profile, loop.random_search, start=3, budget=10, seed=0)
     model = BayesianLinear.from_devices(devices.SyntheticDevices.fit())
-    expected = answers.expected_range("nats_gpu")
+    expected = recommendation.expected_range("nats_gpu")
     for step, knowledge in enumerate(found.knowledge):
         assert set(knowledge.cells["arch"]) == set(found.archs[: step + 1])
         assert knowledge.answer in set(knowledge.cells["arch"])
@@ -81,7 +86,7 @@ def test_what_was_known_comes_from_what_was_measured_alone(conv_score):
         assert again.answer == knowledge.answer and again.bounds_ms == knowledge.bounds_ms
     assert found.knowledge[-1].answer == found.found.arch
     assert (np.diff(found.regret_best) <= 0).all() and (found.regret >= found.regret_best - 1e-12).all()
-    best = metrics.normalised_regret(profile.reward, found.archs).min()
+    best = rewards.normalised_regret(profile.reward, found.archs).min()
     assert found.regret_best[-1] == pytest.approx(best)
 
 
@@ -94,7 +99,7 @@ def test_moving_a_slider_makes_the_device_that_it_says(app):
     panel.sliders.values = [6.0, 5.0, 0.1, 0.05, 4.0]
     assert panel.profile.device.operation_ms == pytest.approx([6.0, 5.0, 0.1, 0.05, 4.0])
     assert panel.choice.value == SLIDERS
-    assert panel.plane.optimum == metrics.optimum(app.shared.score, panel.profile.latency_ms) != before
+    assert panel.plane.optimum == rewards.optimum(app.shared.score, panel.profile.latency_ms) != before
     assert np.frombuffer(panel.plane.x, "<f4") == pytest.approx(panel.profile.latency_ms, rel=1e-6)
     assert f"cell {panel.plane.optimum}" in app.card.value
 
@@ -117,7 +122,7 @@ def test_a_measured_device_is_shown_as_measured(app, measured_tables):
 
 def test_a_device_whose_table_is_not_to_be_had_is_the_sum_of_its_operations(app, monkeypatch):
     def missing(name):
-        raise data.TableMissing(f"no <b>{name}</b>")
+        raise TableMissing(f"no <b>{name}</b>")
 
     monkeypatch.setattr(data, "latency_table", missing)
     app.devices[0].choice.value = "raspi4"
@@ -299,9 +304,9 @@ def test_the_card_says_what_the_tables_say(app):
 
 def test_the_graph_of_a_cell_is_well_formed_and_names_its_operations():
     for arch in range(0, space.N_ARCHS, 997):
-        svg = ET.fromstring(explorer_view.cell_graph(arch))
+        svg = ET.fromstring(view.cell_graph(arch))
         words = [node.text for node in svg.iter() if node.tag.endswith("text")]
-        assert words[:6] == [explorer_view.OPERATION_LABELS[digit] for digit in space.to_ops(arch)]
+        assert words[:6] == [view.OPERATION_LABELS[digit] for digit in space.to_ops(arch)]
 
 
 # searching
@@ -312,7 +317,7 @@ def test_a_search_is_what_the_package_finds(app, strategy):
     app.strategy.value, app.start.value = strategy, "99"
     app.search()
     device = devices.load("mean")
-    expected = search.search(
+    expected = loop.search(
         device, explorer.STRATEGIES[strategy]("mean", None), start=99, seed=0, score=app.shared.score
     )
     pd.testing.assert_frame_equal(app.traces[0].found.trajectory, expected.trajectory)
@@ -367,7 +372,7 @@ def test_a_failing_strategy_says_so(app, monkeypatch):
 
 def test_a_strategy_is_made_for_the_device_and_its_limit(app, monkeypatch):
     asked = []
-    monkeypatch.setitem(explorer.STRATEGIES, "random", lambda *a: asked.append(a) or search.random_search)
+    monkeypatch.setitem(explorer.STRATEGIES, "random", lambda *a: asked.append(a) or loop.random_search)
     app.strategy.value = "random"
     app.search()
     app.compare.value = app.devices[1].limited.value = True

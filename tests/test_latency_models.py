@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from simmore import devices, latency_models, space
-from simmore.latency_models import BayesianLinear
+from simmore import devices, space
+from simmore.models import linear
+from simmore.models.linear import BayesianLinear
 
 
 def test_an_additive_device_is_learnt_from_its_five_cells(synthetic):
@@ -36,4 +37,4 @@ def test_the_bounds_hold_what_was_measured(synthetic):
 
 def test_the_lut_of_an_additive_device_is_the_device(synthetic):
     device = synthetic.device(np.random.default_rng(1))
-    assert latency_models.lut_kendall(device) == pytest.approx(1)
+    assert linear.lut_kendall(device) == pytest.approx(1)

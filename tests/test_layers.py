@@ -3,12 +3,18 @@
 import numpy as np
 import pytest
 
-from simmore import layers, space
+from simmore import space
+from simmore.hardware import layers
 
 torch = pytest.importorskip("torch")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-from simmore import onnx_network, runtimes, supernetwork, tflite_network  # noqa: E402
+from simmore.hardware import (
+    onnx_network,
+    runtimes,
+    tflite_network,
+)
+from simmore.proxies import supernetwork
 
 SINGLE = space.single_operation_archs().tolist()
 
@@ -89,7 +95,7 @@ def test_other_data_sets_and_batches():
     ],
 )
 def test_what_the_output_does_not_depend_on_is_left_out(cell, live):
-    assert layers.live_ops(space.to_arch(cell)) == live
+    assert space.live_ops(space.to_arch(cell)) == live
 
 
 def test_layers_are_in_order_and_end_at_the_output():

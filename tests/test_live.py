@@ -12,7 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simmore import data, live, measure, runtimes, search, space
+from simmore import space
+from simmore.errors import MissingPackage
+from simmore.hardware import live, measure, runtimes
+from simmore.strategies import loop
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -105,8 +108,8 @@ def test_a_runtime_that_is_not_installed_says_which_command_installs_it(tmp_path
     absent = runtimes.Runtime(runtimes.RUNTIMES["openvino"].compile, ("openvino-of-tomorrow",))
     monkeypatch.setitem(runtimes.RUNTIMES, "openvino", absent)
     wanted = measure.Configuration("openvino")
-    with pytest.raises(data.MissingPackage, match=r"pip install 'simmore\[measure\]'"):
-        live.search_live(wanted, search.random_search, strategy_name="random", out=tmp_path / "t.csv")
+    with pytest.raises(MissingPackage, match=r"pip install 'simmore\[measure\]'"):
+        live.search_live(wanted, loop.random_search, strategy_name="random", out=tmp_path / "t.csv")
 
 
 def test_cells_that_fail_are_not_the_search_s_end(tmp_path, monkeypatch):
@@ -120,7 +123,7 @@ def test_cells_that_fail_are_not_the_search_s_end(tmp_path, monkeypatch):
 
     monkeypatch.setattr(measure, "measure_many", half)
     ended = live.search_live(
-        measure.Configuration(), search.random_search, strategy_name="random", out=tmp_path / "t.csv", progress=False
+        measure.Configuration(), loop.random_search, strategy_name="random", out=tmp_path / "t.csv", progress=False
     )
     assert ended.found.arch % 2 == 0 and np.isfinite(ended.found.latency_ms)
     assert np.isinf(ended.found.trajectory["latency_ms"]).any()
@@ -131,7 +134,7 @@ def test_a_journal_of_other_settings_or_of_nonsense_is_not_read(tmp_path):
     for content in ('{"settings": {}, "measurements": []}', "{", "[]", '{"settings": 1}'):
         live.journal_of(out).write_text(content)
         ended = live.search_live(
-            measure.Configuration(), search.random_search, strategy_name="random", out=out, budget=2, progress=False
+            measure.Configuration(), loop.random_search, strategy_name="random", out=out, budget=2, progress=False
         )
         assert ended.resumed == 0 and ended.found.measurements == 2
     assert ended.seconds_for_everything() > 100

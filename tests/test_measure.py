@@ -11,9 +11,11 @@ import time
 import numpy as np
 import pytest
 
-from simmore import cores, measure, measuring_process, parallel, runtimes, space
-from simmore.measuring_process import Worker
-from simmore.registry import MissingPackage
+from simmore import parallel, space
+from simmore.errors import MissingPackage
+from simmore.hardware import cores, measure, runtimes
+from simmore.hardware import worker as measuring
+from simmore.hardware.worker import Worker
 
 pytest.importorskip("onnxruntime")
 
@@ -94,7 +96,7 @@ def test_a_cell_that_does_not_compile_or_run_has_a_reason(monkeypatch):
         return lambda image: np.zeros((1, 10))
 
     monkeypatch.setitem(runtimes.RUNTIMES, "onnxruntime", runtimes.Runtime(compile_one, ()))
-    skip, small, large = measuring_process.measure_here([SKIP, CONV_1X1, CONV_3X3], FP32)
+    skip, small, large = measuring.measure_here([SKIP, CONV_1X1, CONV_3X3], FP32)
     assert skip.latency_ms == small.latency_ms == math.inf and math.isfinite(large.latency_ms)
     assert skip.reason == "NotImplementedError: no such operator" and "shape (1, 3)" in small.reason
 
@@ -105,7 +107,7 @@ def test_a_cell_that_fails_while_it_is_timed_costs_no_other(monkeypatch):
         return lambda image: np.zeros((1, 10)) if arch != SKIP or next(runs) < 12 else 1 / 0
 
     monkeypatch.setitem(runtimes.RUNTIMES, "onnxruntime", runtimes.Runtime(compile_one, ()))
-    skip, large = measuring_process.measure_here([SKIP, CONV_3X3], FP32)
+    skip, large = measuring.measure_here([SKIP, CONV_3X3], FP32)
     assert skip.latency_ms == math.inf and skip.reason.startswith("ZeroDivisionError") and large.latency_ms < math.inf
 
 
@@ -224,7 +226,7 @@ def test_a_scheduler_that_does_not_answer(monkeypatch):
 
 def test_the_measuring_process_goes_with_its_parent():
     program = (
-        "import os; from simmore.measuring_process import Worker; from simmore.runtimes import Configuration\n"
+        "import os; from simmore.hardware.worker import Worker; from simmore.hardware.runtimes import Configuration\n"
         "w = Worker(Configuration()); w.measure([0]); print(w._process.pid, flush=True); os.kill(os.getpid(), 9)"
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout

@@ -11,7 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simmore import data, devices, drift, likeness, own_devices, paths, repeatability, runtimes, space
+from simmore import data, devices, paths, space
+from simmore.errors import DataError, TableMissing
+from simmore.experiments import likeness
+from simmore.hardware import benchmarked, drift, repeatability, runtimes
 
 
 @pytest.mark.parametrize("name", data.OWN)
@@ -53,20 +56,20 @@ def test_an_altered_table_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "fetch", lambda name: tmp_path / "latency_onnxruntime_fp32.npz")
     data.latency_table.cache_clear()
     (tmp_path / "latency_onnxruntime_fp32.npz").write_bytes(content[:5000])
-    with pytest.raises(data.DataError, match=r"truncated or altered.*make own-devices"):
+    with pytest.raises(DataError, match=r"truncated or altered.*make own-devices"):
         data.latency_table("onnxruntime_fp32")
     latency = np.full(space.N_ARCHS, np.nan)
     np.savez(tmp_path / "latency_onnxruntime_fp32.npz", latency_ms=latency)
-    with pytest.raises(data.DataError, match="positive latencies"):
+    with pytest.raises(DataError, match="positive latencies"):
         data.latency_table("onnxruntime_fp32")
-    with pytest.raises(data.DataError, match="no card"):
+    with pytest.raises(DataError, match="no card"):
         data.own_card("onnxruntime_fp32")
     data.latency_table.cache_clear()
 
 
 def test_without_tables_real_hardware_is_still_there(monkeypatch):
     def missing(name):
-        raise data.TableMissing(name)
+        raise TableMissing(name)
 
     real = data.latency_table
     monkeypatch.setattr(data, "latency_table", lambda name: real(name) if name in data.OWN else missing(name))
@@ -97,7 +100,7 @@ def test_measuring_goes_on_where_it_was_killed(tmp_path):
     assert all((parts / name).stat().st_mtime_ns == then for name, then in done.items())
     with np.load(tmp_path / "table.npz") as table:
         latency = table["latency_ms"]
-        assert set(table.files) == set(own_devices.COLUMNS)
+        assert set(table.files) == set(benchmarked.COLUMNS)
     measured = np.arange(0, 15000, 150)
     assert np.isfinite(latency[measured]).all() and np.isnan(np.delete(latency, measured)).all()
     card = json.loads((tmp_path / "table.json").read_text())
@@ -106,9 +109,9 @@ def test_measuring_goes_on_where_it_was_killed(tmp_path):
 
 def test_what_cannot_be_measured_is_said(tmp_path):
     with pytest.raises(ValueError, match="choose one of onnxruntime_fp32"):
-        own_devices.measure_all("tensorrt_fp16", out=tmp_path / "t.npz")
+        benchmarked.measure_all("tensorrt_fp16", out=tmp_path / "t.npz")
     with pytest.raises(ValueError, match="needs an `out`"):
-        own_devices.measure_all("onnxruntime_fp32", archs=[1, 2])
+        benchmarked.measure_all("onnxruntime_fp32", archs=[1, 2])
 
 
 def test_kendall_of_known_orders():

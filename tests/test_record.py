@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from simmore import record
+from simmore.experiments import record
 
 
 def draw(folder, notebook="01_test", **changes):

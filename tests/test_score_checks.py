@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simmore import data, devices, metrics, score_checks
+from simmore import data, devices
+from simmore.experiments import score_checks, statistics
 
 
 def test_the_spread_by_hand():
@@ -46,8 +47,8 @@ def test_a_bootstrap_interval_holds_the_correlation_and_narrows():
     b = a + rng.normal(size=2_000)
     widths = []
     for n in (100, 2_000):
-        low, high = metrics.spearman_interval(a[:n], b[:n], rng=np.random.default_rng(1))
-        assert low < metrics.spearman(a[:n], b[:n]) < high
+        low, high = statistics.spearman_interval(a[:n], b[:n], rng=np.random.default_rng(1))
+        assert low < statistics.spearman(a[:n], b[:n]) < high
         widths.append(high - low)
     # the width falls as one over the root of n: 20 times as many, about 4.5 times as narrow
     assert 3 < widths[0] / widths[1] < 7

@@ -12,18 +12,24 @@ import time
 import numpy as np
 import pytest
 
-from simmore import data, parallel, paths, plans, proxies, score_parts, scoring, space
+from simmore import data, parallel, paths, proxies, space
+from simmore.errors import TableMissing
+from simmore.proxies import parts, scoring
 
 torch = pytest.importorskip("torch")
 
-from simmore import fast_logsynflow, fast_naswot, supernetwork  # noqa: E402
+from simmore.proxies import (
+    fast_logsynflow,
+    fast_naswot,
+    supernetwork,
+)
 
 SIZE, BATCH = 8, 6  # of the small images that most tests use
 
 
 def small_parts(count, score="naswot"):
     """The first parts of a job on small images."""
-    return [part._replace(size=SIZE, batch=BATCH) for part in score_parts.parts(score, "cifar10", 0)[:count]]
+    return [part._replace(size=SIZE, batch=BATCH) for part in parts.parts(score, "cifar10", 0)[:count]]
 
 
 @pytest.fixture(autouse=True)
@@ -41,22 +47,22 @@ def one_thread():
 def test_a_plan_by_hand():
     """2→3 is `none`, so node 2 and its edges are left out; that 1→2 reads node 1 still counts."""
     arch = space.to_arch("332140")
-    plan = plans.plan(arch)
+    plan = space.canonical_form(arch)
     assert sorted(plan.ops) == sorted((3, 0, 0, 1, 4, 0))
     assert (sum(plan.reads), plan.reads_of_zero) == (3, 0)
-    nothing = plans.plan(space.to_arch("000223"))  # nodes 1 and 2 are zero
+    nothing = space.canonical_form(space.to_arch("000223"))  # nodes 1 and 2 are zero
     assert nothing.ops == (0, 0, 0, 2, 0, 0)
     assert (nothing.reads, nothing.reads_of_zero) == ((1, 0, 0), 2)
 
 
 def test_plans_of_all_cells():
     counts = space.operation_counts(np.arange(space.N_ARCHS))
-    members = plans.classes()
+    members = space.canonical_classes()
     assert len(members) == 7209
     assert sorted(arch for archs in members.values() for arch in archs) == list(range(space.N_ARCHS))
     for arch in range(space.N_ARCHS):
-        plan = plans.plan(arch)
-        assert sorted(plan.slots) == list(range(6))
+        plan = space.canonical_form(arch)
+        assert sorted(plan.weight_edges) == list(range(6))
         assert sum(plan.reads) + plan.reads_of_zero == counts[arch, 2] + counts[arch, 3]
 
 
@@ -75,7 +81,7 @@ def kinds(count):
 
 def check_equal(network, arch, seed):
     """Fast and plain scores of one cell are the same to rounding."""
-    reduced = plans.plan(arch).ops
+    reduced = space.canonical_form(arch).ops
     supernetwork.initialise(network, arch, seed)
     # a value within rounding of 0 may fall on its other side: one bit of thousands
     fast = fast_naswot.naswot_class(reduced, seed, SIZE, BATCH)[arch]
@@ -171,27 +177,27 @@ def test_parameters_and_flops(dataset):
 
 def test_parts_are_resumed_and_bad_ones_scored_again(tmp_path, monkeypatch):
     wanted = small_parts(3)
-    assert len(list(score_parts.score_parts(wanted, tmp_path, n_jobs=1))) == 3
-    before = score_parts.read_parts(wanted, tmp_path)
+    assert len(list(parts.score_parts(wanted, tmp_path, n_jobs=1))) == 3
+    before = parts.read_parts(wanted, tmp_path)
     assert list(before) == wanted
     whole = (tmp_path / wanted[0].path).read_bytes()
     (tmp_path / wanted[0].path).write_bytes(whole[: len(whole) // 2])  # cut off
     altered = bytearray((tmp_path / wanted[1].path).read_bytes())
     altered[len(altered) // 3] ^= 255
     (tmp_path / wanted[1].path).write_bytes(altered)
-    assert list(score_parts.read_parts(wanted, tmp_path)) == wanted[2:]
-    missing = [part for part in wanted if part not in score_parts.read_parts(wanted, tmp_path)]
-    list(score_parts.score_parts(missing, tmp_path, n_jobs=1))
-    for part, (archs, values, _) in score_parts.read_parts(wanted, tmp_path).items():
+    assert list(parts.read_parts(wanted, tmp_path)) == wanted[2:]
+    missing = [part for part in wanted if part not in parts.read_parts(wanted, tmp_path)]
+    list(parts.score_parts(missing, tmp_path, n_jobs=1))
+    for part, (archs, values, _) in parts.read_parts(wanted, tmp_path).items():
         np.testing.assert_array_equal(archs, before[part].archs)
         np.testing.assert_array_equal(values, before[part].values)
 
 
 def test_a_part_of_another_job_is_not_read(tmp_path):
     one, other = small_parts(2)
-    score_parts.write_part(one, score_parts.score_part(one)[1], tmp_path)
+    parts.write_part(one, parts.score_part(one)[1], tmp_path)
     (tmp_path / one.path).rename(tmp_path / other.path)
-    assert score_parts.read_part(other, tmp_path) is None
+    assert parts.read_part(other, tmp_path) is None
 
 
 def test_killed_and_started_again(tmp_path):
@@ -208,46 +214,46 @@ def test_killed_and_started_again(tmp_path):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    kept = score_parts.read_parts(wanted, tmp_path)
+    kept = parts.read_parts(wanted, tmp_path)
     assert 2 <= len(kept) < 40
     following = wanted[len(kept)]
-    list(score_parts.score_parts([following], tmp_path, n_jobs=1))
-    assert list(score_parts.read_parts(wanted, tmp_path)) == wanted[: len(kept) + 1]
+    list(parts.score_parts([following], tmp_path, n_jobs=1))
+    assert list(parts.read_parts(wanted, tmp_path)) == wanted[: len(kept) + 1]
 
 
 def test_full_disk(tmp_path, monkeypatch):
     one, other = small_parts(2)
-    score_parts.write_part(one, score_parts.score_part(one)[1], tmp_path)
+    parts.write_part(one, parts.score_part(one)[1], tmp_path)
 
     def full(_descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match=r"No space left on device.*make room"):
-        list(score_parts.score_parts([other], tmp_path, n_jobs=1))
+        list(parts.score_parts([other], tmp_path, n_jobs=1))
     assert [file.name for file in (tmp_path / one.path).parent.iterdir()] == [one.path.name]
 
 
 def test_data_sets_share_naswot():
-    ours, theirs = (score_parts.parts("naswot", dataset, 0)[0].path for dataset in ("cifar10", "cifar100"))
+    ours, theirs = (parts.parts("naswot", dataset, 0)[0].path for dataset in ("cifar10", "cifar100"))
     assert ours == theirs
-    assert ours != score_parts.parts("naswot", "ImageNet16-120", 0)[0].path
-    ours, theirs = (score_parts.parts("logsynflow", dataset, 0)[0].path for dataset in ("cifar10", "cifar100"))
+    assert ours != parts.parts("naswot", "ImageNet16-120", 0)[0].path
+    ours, theirs = (parts.parts("logsynflow", dataset, 0)[0].path for dataset in ("cifar10", "cifar100"))
     assert ours != theirs
 
 
 def pretended(part):
     """A part's result without the work; one cell's NASWOT is singular and another's LogSynflow overflows."""
-    archs = score_parts.cells(part)
+    archs = parts.cells(part)
     values = archs + 1.0 + 2.0 * part.seed
     values[archs == 7] = -math.inf if part.score == "naswot" else math.inf
-    return part, score_parts.Scored(archs, values, np.full(len(archs), 0.5))
+    return part, parts.Scored(archs, values, np.full(len(archs), 0.5))
 
 
 def test_a_table_from_two_seeds(tmp_path, monkeypatch):
     """Scores are 1 + cell for seed 0 and 3 + cell for seed 1: mean 2 + cell, standard deviation √2."""
-    monkeypatch.setattr(score_parts, "score_part", pretended)
-    monkeypatch.setattr(score_parts, "CHUNK", 4000)
+    monkeypatch.setattr(parts, "score_part", pretended)
+    monkeypatch.setattr(parts, "CHUNK", 4000)
     out = tmp_path / "scores.npz"
     monkeypatch.setattr(parallel, "unordered", lambda function, tasks, **_: map(function, tasks))
     assert scoring.score_all(seeds=(0, 1), folder=tmp_path / "parts", out=out) == out
@@ -302,7 +308,7 @@ def test_stored_tables_rank_as_the_published_scores_do(dataset, measured_tables)
 
     try:
         table = data.scores(dataset)
-    except data.TableMissing as missing:
+    except TableMissing as missing:
         pytest.skip(str(missing))
     published = data.published_scores(dataset)
     np.testing.assert_allclose(table["skip"], proxies.skip_score(np.arange(space.N_ARCHS)))
@@ -326,14 +332,14 @@ def test_a_cluster_that_loses_a_worker(tmp_path):
     wanted = small_parts(12)
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         workers = [worker.pid for worker in cluster.workers.values()]
-        job = score_parts.score_parts(wanted, tmp_path, dask=cluster.scheduler_address)
+        job = parts.score_parts(wanted, tmp_path, dask=cluster.scheduler_address)
         for done, _ in enumerate(job):
             if done == 2:
                 os.kill(workers[0], signal.SIGKILL)
-    found = score_parts.read_parts(wanted, tmp_path)
+    found = parts.read_parts(wanted, tmp_path)
     assert list(found) == wanted
     for part in wanted[::4]:
-        np.testing.assert_allclose(found[part].values, score_parts.score_part(part)[1].values, rtol=1e-5)
+        np.testing.assert_allclose(found[part].values, parts.score_part(part)[1].values, rtol=1e-5)
 
 
 def test_no_scheduler_at_the_address(monkeypatch):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from simmore import statistics
+from simmore.experiments import statistics
 
 
 def test_the_interquartile_mean_by_hand():

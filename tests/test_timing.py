@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simmore import timing
+from simmore.hardware import timing
 
 
 class Clock:

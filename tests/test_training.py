@@ -9,8 +9,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from simmore import controller, devices, mdp, search, training
-from simmore.training import Settings
+from simmore import devices
+from simmore.rl import mdp, training
+from simmore.rl import policy as policies
+from simmore.rl.training import Settings
+from simmore.strategies import loop
 
 TINY = Settings(total_steps=2_000, n_envs=20, evaluate_every=1_000, batch_size=500, n_epochs=4)
 
@@ -106,7 +109,7 @@ def a_controller(**description):
     rng = np.random.default_rng(0)
     sizes = (mdp.OBSERVATION_SIZE, 8, 11)
     weights = tuple(rng.normal(size=(b, a)).astype(np.float32) for a, b in pairwise(sizes))
-    return controller.Controller(weights, tuple(np.zeros(b, dtype=np.float32) for b in sizes[1:]), description)
+    return policies.Controller(weights, tuple(np.zeros(b, dtype=np.float32) for b in sizes[1:]), description)
 
 
 def test_drawn_actions_follow_the_softmax():
@@ -123,7 +126,7 @@ def test_drawn_actions_follow_the_softmax():
 def test_a_saved_controller_comes_back(tmp_path):
     policy = a_controller(settings={"seed": 3})
     policy.save(tmp_path / "mine")
-    back = controller.load(tmp_path / "mine.safetensors")
+    back = policies.load(tmp_path / "mine.safetensors")
     assert same(policy, back) and back.description == {"settings": {"seed": 3}}
     assert {file.name for file in tmp_path.iterdir()} == {"mine.safetensors", "mine.json"}, "nothing half-written"
 
@@ -135,26 +138,26 @@ def test_files_that_hold_no_controller(tmp_path):
         (tmp_path / f"{name}.safetensors").write_bytes(content)
         (tmp_path / f"{name}.json").write_text("{}")
         with pytest.raises(ValueError, match="hold no controller"):
-            controller.load(tmp_path / f"{name}.safetensors")
+            policies.load(tmp_path / f"{name}.safetensors")
     (tmp_path / "good.json").write_text("{not json")
     with pytest.raises(ValueError, match="hold no controller"):
-        controller.load(tmp_path / "good.safetensors")
+        policies.load(tmp_path / "good.safetensors")
     with pytest.raises(ValueError, match="name one of heldout, paper"):
-        controller.load("unheard of")
+        policies.load("unheard of")
 
 
 def test_layers_that_do_not_fit():
     policy = a_controller()
     with pytest.raises(ValueError, match="maps 241 inputs to 11 logits"):
-        controller.Controller(policy.weights[:1], policy.biases[:1], {})
+        policies.Controller(policy.weights[:1], policy.biases[:1], {})
     broken = (policy.weights[0] * np.nan, policy.weights[1])
     with pytest.raises(ValueError, match="finite"):
-        controller.Controller(broken, policy.biases, {})
+        policies.Controller(broken, policy.biases, {})
 
 
-@pytest.mark.parametrize("which", controller.SHIPPED)
+@pytest.mark.parametrize("which", policies.SHIPPED)
 def test_the_shipped_controllers_say_how_they_came_about(which):
-    shipped = controller.load(which)
+    shipped = policies.load(which)
     described = shipped.description
     assert described["settings"] == json.loads(json.dumps(Settings().as_record()))
     pool = (
@@ -163,5 +166,5 @@ def test_the_shipped_controllers_say_how_they_came_about(which):
         else devices.without_family(devices.PAPER_DEVICES, devices.TEST_DEVICES)
     )
     assert tuple(described["devices"]) == pool
-    found = search.search(devices.load("nats_gpu"), search.follow(shipped), start=0, seed=0)
+    found = loop.search(devices.load("nats_gpu"), loop.follow(shipped), start=0, seed=0)
     assert 1 < found.measurements <= 10

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simmore import data, paths, space, user_tables
+from simmore import data, paths, space
+from simmore.data import user_tables
+from simmore.errors import DataError
 
 N = 15_625
 
@@ -40,30 +42,30 @@ def test_containers_and_numbers_come_back(protocol):
 def test_a_pickle_that_wants_to_run_code_does_not(tmp_path, protocol):
     content = pickle.dumps([1.0, Evil(tmp_path / "ran")], protocol)
     for allowed in (None, user_tables.NUMBERS):
-        with pytest.raises(data.DataError, match=r"table\.pt asks for (posix|nt)\.mkdir.*Nothing was run"):
+        with pytest.raises(DataError, match=r"table\.pt asks for (posix|nt)\.mkdir.*Nothing was run"):
             data.restricted_loads(content, "table.pt", allowed=allowed)
     assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("thing", [print, Path("x"), OrderedDict(), np.float64(1), np.zeros(2), Evil])
 def test_nothing_but_plain_values_is_built(thing):
-    with pytest.raises(data.DataError, match="asks for"):
+    with pytest.raises(DataError, match="asks for"):
         data.restricted_loads(pickle.dumps(thing))
 
 
 def test_other_ways_to_a_name_are_closed_too():
     for content in (b"cos\nsystem\n.", b"\x80\x04\x8c\x02os\x8c\x06system\x93.", b"(S'true'\nios\nsystem\n."):
-        with pytest.raises(data.DataError, match=r"asks for os\.system"):
+        with pytest.raises(DataError, match=r"asks for os\.system"):
             data.restricted_loads(content, allowed=user_tables.NUMBERS)
-    with pytest.raises(data.DataError):
+    with pytest.raises(DataError):
         data.restricted_loads(b"Pname\n.")  # a persistent id
-    with pytest.raises(data.DataError):
+    with pytest.raises(DataError):
         data.restricted_loads(b"\x80\x02\x82\x01.")  # the extension registry
 
 
 @pytest.mark.parametrize("content", [b"", b"no pickle", b"\x80\x04", b"(((", b"\x80\x63", b"]K\x01a"])
 def test_rubbish_is_called_so(content):
-    with pytest.raises(data.DataError, match=r"x\.pkl is truncated or altered"):
+    with pytest.raises(DataError, match=r"x\.pkl is truncated or altered"):
         data.restricted_loads(content, "x.pkl")
 
 
@@ -77,7 +79,7 @@ def test_numpy_numbers_become_plain_ones(protocol):
     }
     read = user_tables.NUMBERS
     if protocol < 3:  # there, raw bytes are built by calling _codecs.encode, which is refused
-        with pytest.raises(data.DataError, match="asks for"):
+        with pytest.raises(DataError, match="asks for"):
             data.restricted_loads(pickle.dumps(values, protocol), allowed=read)
         return
     back = data.restricted_loads(pickle.dumps(values, protocol), allowed=read)
@@ -88,7 +90,7 @@ def test_numpy_numbers_become_plain_ones(protocol):
 
 def test_numpy_objects_are_refused():
     content = pickle.dumps(np.array([1, "a"], dtype=object), 4)
-    with pytest.raises(data.DataError, match="number type 'O8'"):
+    with pytest.raises(DataError, match="number type 'O8'"):
         data.restricted_loads(content, allowed=user_tables.NUMBERS)
 
 
@@ -131,25 +133,25 @@ def test_nats_bench_never_opens_a_file_itself(monkeypatch):
 
 
 def test_a_path_that_is_no_archive(tmp_path):
-    with pytest.raises(data.DataError, match=r"nowhere does not exist.*folder like NATS-tss"):
+    with pytest.raises(DataError, match=r"nowhere does not exist.*folder like NATS-tss"):
         data.nats_archive(tmp_path / "nowhere")
     (tmp_path / "file").touch()
-    with pytest.raises(data.DataError, match="is a file"):
+    with pytest.raises(DataError, match="is a file"):
         data.nats_archive(tmp_path / "file")
-    with pytest.raises(data.DataError, match=r"holds no meta\.pickle\.pbz2"):
+    with pytest.raises(DataError, match=r"holds no meta\.pickle\.pbz2"):
         data.nats_archive(tmp_path)
 
 
 def test_an_archive_without_architectures(copied):
     (copied / "000000.pickle.pbz2").unlink()
-    with pytest.raises(data.DataError, match="holds no architecture"):
+    with pytest.raises(DataError, match="holds no architecture"):
         data.nats_archive(copied)
 
 
 def test_an_archive_that_wants_to_run_code(copied, tmp_path):
     for name in ("000000.pickle.pbz2", "meta.pickle.pbz2"):
         (copied / name).write_bytes(bz2.compress(pickle.dumps({"200": Evil(tmp_path / "ran")})))
-        with pytest.raises(data.DataError, match=rf"{name} asks for (posix|nt)\.mkdir"):
+        with pytest.raises(DataError, match=rf"{name} asks for (posix|nt)\.mkdir"):
             data.nats_archive(copied, progress=False)
     assert not (tmp_path / "ran").exists()
 
@@ -157,34 +159,34 @@ def test_an_archive_that_wants_to_run_code(copied, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"no bz2", bz2.compress(b""), bz2.compress(pickle.dumps({"200": {}}))])
 def test_a_damaged_file_of_an_archive(copied, content):
     (copied / "000000.pickle.pbz2").write_bytes(content)
-    with pytest.raises(data.DataError, match=r"000000\.pickle\.pbz2"):
+    with pytest.raises(DataError, match=r"000000\.pickle\.pbz2"):
         data.nats_archive(copied, progress=False)
 
 
 def test_a_truncated_file_of_an_archive(copied):
     file = copied / "000000.pickle.pbz2"
     file.write_bytes(file.read_bytes()[:-1000])
-    with pytest.raises(data.DataError, match=r"000000\.pickle\.pbz2 is truncated or altered"):
+    with pytest.raises(DataError, match=r"000000\.pickle\.pbz2 is truncated or altered"):
         data.nats_archive(copied, progress=False)
 
 
 def test_a_file_of_another_cell(copied):
     (copied / "000000.pickle.pbz2").rename(copied / "000001.pickle.pbz2")
-    with pytest.raises(data.DataError, match=r"000001\.pickle\.pbz2 holds the results of another cell than 1"):
+    with pytest.raises(DataError, match=r"000001\.pickle\.pbz2 holds the results of another cell than 1"):
         data.nats_archive(copied, progress=False)
 
 
 def test_an_index_in_another_order(copied):
     content = pickle.dumps({"meta_archs": [space.to_string(0)]})
     (copied / "meta.pickle.pbz2").write_bytes(bz2.compress(content))
-    with pytest.raises(data.DataError, match="NATS order"):
+    with pytest.raises(DataError, match="NATS order"):
         data.nats_archive(copied)
 
 
 def test_a_bz2_bomb_is_not_unpacked(copied, monkeypatch):
     monkeypatch.setattr(user_tables, "MAX_PICKLE_BYTES", 2_000_000)
     (copied / "000000.pickle.pbz2").write_bytes(bz2.compress(b"\0" * 50_000_000))  # 45 bytes
-    with pytest.raises(data.DataError, match="unpacks to more than 2 MB"):
+    with pytest.raises(DataError, match="unpacks to more than 2 MB"):
         data.nats_archive(copied, progress=False)
 
 
@@ -241,20 +243,20 @@ def test_hw_nas_bench_may_hold_numpy_numbers(tmp_path):
     ],
 )
 def test_wrong_figures_in_hw_nas_bench(tmp_path, changes, says):
-    with pytest.raises(data.DataError, match=says):
+    with pytest.raises(DataError, match=says):
         data.hw_nas_bench(saved(tmp_path, hw_nas(**changes)))
 
 
 def test_wrong_files_for_hw_nas_bench(tmp_path):
     for content in ({}, [], 3, {"nasbench201": {"cifar10": {"energy": 1}}}):
-        with pytest.raises(data.DataError, match="holds no latencies under 'nasbench201', 'cifar10'"):
+        with pytest.raises(DataError, match="holds no latencies under 'nasbench201', 'cifar10'"):
             data.hw_nas_bench(saved(tmp_path, content))
-    with pytest.raises(data.DataError, match=r"asks for (posix|nt)\.mkdir"):
+    with pytest.raises(DataError, match=r"asks for (posix|nt)\.mkdir"):
         data.hw_nas_bench(saved(tmp_path, Evil(tmp_path / "ran")))
     assert not (tmp_path / "ran").exists()
-    with pytest.raises(data.DataError, match="does not exist"):
+    with pytest.raises(DataError, match="does not exist"):
         data.hw_nas_bench(tmp_path / "nowhere")
-    with pytest.raises(data.DataError, match="'mnist'"):
+    with pytest.raises(DataError, match="'mnist'"):
         data.hw_nas_bench(saved(tmp_path, hw_nas()), "mnist")
 
 
@@ -331,20 +333,20 @@ def test_what_spreadsheets_add_is_no_trouble(tmp_path, rows, encoding):
 )
 def test_a_wrong_row_is_named(tmp_path, rows, row, says):
     lines = [*rows[:3], row, *rows[4:]]
-    with pytest.raises(data.DataError, match=rf"phone\.csv, row 5: .*{says}"):
+    with pytest.raises(DataError, match=rf"phone\.csv, row 5: .*{says}"):
         data.latency_csv(table(tmp_path, lines))
 
 
 def test_missing_cells_are_counted_and_the_first_are_named(tmp_path, rows):
-    with pytest.raises(data.DataError, match=r"lacks 2 of the 15,625 cells \(NATS indices 0, 15624\)"):
+    with pytest.raises(DataError, match=r"lacks 2 of the 15,625 cells \(NATS indices 0, 15624\)"):
         data.latency_csv(table(tmp_path, rows[1:-1]))
-    with pytest.raises(data.DataError, match=r"lacks 15,625 .*0, 1, 2, 3, 4, …"):
+    with pytest.raises(DataError, match=r"lacks 15,625 .*0, 1, 2, 3, 4, …"):
         data.latency_csv(table(tmp_path, []))
 
 
 @pytest.mark.parametrize("header", ["arch,ms", "index,latency_ms", "arch;latency_ms", "0,1", "arch,latency_ms,arch"])
 def test_wrong_columns(tmp_path, header):
-    with pytest.raises(data.DataError, match=r"phone\.csv, row 1: .*column.*arch,latency_ms"):
+    with pytest.raises(DataError, match=r"phone\.csv, row 1: .*column.*arch,latency_ms"):
         data.latency_csv(table(tmp_path, ["0,1"], header))
 
 
@@ -363,18 +365,18 @@ def test_wrong_columns(tmp_path, header):
 def test_a_file_that_is_no_table(tmp_path, content, says):
     file = tmp_path / "phone.csv"
     file.write_bytes(content)
-    with pytest.raises(data.DataError, match=rf"phone\.csv.*{says}"):
+    with pytest.raises(DataError, match=rf"phone\.csv.*{says}"):
         data.latency_csv(file)
 
 
 def test_a_path_that_is_no_file(tmp_path):
-    with pytest.raises(data.DataError, match=r"nowhere\.csv does not exist: give the path of a CSV"):
+    with pytest.raises(DataError, match=r"nowhere\.csv does not exist: give the path of a CSV"):
         data.latency_csv(tmp_path / "nowhere.csv")
-    with pytest.raises(data.DataError, match="is no regular file"):
+    with pytest.raises(DataError, match="is no regular file"):
         data.latency_csv(tmp_path)
-    with pytest.raises(data.DataError, match="is no regular file"):
+    with pytest.raises(DataError, match="is no regular file"):
         data.latency_csv(os.devnull)
-    with pytest.raises(data.DataError):
+    with pytest.raises(DataError):
         data.latency_csv("phone\0.csv")
 
 
@@ -383,5 +385,5 @@ def test_a_file_that_is_too_big(tmp_path, monkeypatch):
     with file.open("wb") as stream:
         stream.truncate(60_000_000)  # sparse: it takes no room
         stream.write(b"a")
-    with pytest.raises(data.DataError, match="larger than 50 MB"):
+    with pytest.raises(DataError, match="larger than 50 MB"):
         data.latency_csv(file)

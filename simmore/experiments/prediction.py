@@ -1,0 +1,190 @@
+"""Predicting all latencies of a device from a few random cells: HELP's table 3, and the curve over many samples.
+
+The paper argues that LUTs rank real latencies poorly and that predictors need hundreds of samples (section 2); here
+both are measured, beside models that know other devices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from simmore import devices, parallel, space
+from simmore.errors import needs
+from simmore.experiments import statistics
+from simmore.models.linear import BayesianLinear
+from simmore.models.posterior import Posterior
+from simmore.models.priors import Prior, fit_variances, make_prior, prior_without, tables
+
+# HELP's split (Lee et al. 2021): the methods that know other devices know these.
+TRAIN_DEVICES = (
+    *("1080ti_1", "1080ti_32", "1080ti_256", "silver_4114", "silver_4210r"),
+    *("samsung_a50", "pixel3", "essential_ph_1", "samsung_s7"),
+)
+TEST_DEVICES = ("titan_rtx_256", "gold_6226", "pixel2", "raspi4", "eyeriss", "fpga")
+# Published: Spearman from ten samples (HELP, FLOPs) and from 900 (BRP-NAS), of the test devices in order.
+PUBLISHED: dict[str, tuple[float, ...]] = {
+    "HELP (published)": (0.987, 0.989, 0.802, 0.890, 0.940, 0.985),
+    "BRP-NAS, 900 samples (published)": (0.814, 0.796, 0.666, 0.847, 0.811, 0.801),
+    "FLOPs (published)": (0.950, 0.826, 0.765, 0.846, 0.437, 0.900),
+}
+SAMPLES = (2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
+DRAWS = 20
+_COSTLY = 100  # samples above which a quarter of the draws is enough: they differ little by then
+
+Method = Callable[[NDArray[np.int64], NDArray[np.float64]], NDArray[np.float64]]
+"""Measured cells ``(n,)`` and their latencies in ms to a latency, or what ranks like it, of all cells ``(15625,)``."""
+
+
+def tested_devices() -> list[devices.Device]:
+    """HELP's test devices whose tables are to be had, else NATS-Bench's own GPU, which is always there."""
+    return devices.available(TEST_DEVICES) or [devices.load("nats_gpu")]
+
+
+def flops(_: NDArray[np.int64], __: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Multiplications of all cells, relative to a 1×1 convolution; nothing is measured.
+
+    The network doubles its channels where it halves the image, so that an edge costs the same in every stage.
+    """
+    return devices.all_operation_counts() @ np.array([0.0, 0.0, 1.0, 9.0, 0.0])
+
+
+@cache
+def _one_hot() -> NDArray[np.float64]:
+    """Operations of all cells, edge by edge, ``(15625, 30)``."""
+    return np.eye(space.N_OPERATIONS)[space.all_ops()].reshape(space.N_ARCHS, -1)
+
+
+def ridge(archs: NDArray[np.int64], latency_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A linear model of the operations on the edges, on the target's samples alone."""
+    with needs("sklearn"):
+        from sklearn.linear_model import Ridge
+
+    return Ridge(alpha=0.1).fit(_one_hot()[archs], latency_ms).predict(_one_hot())
+
+
+def boosted_trees(archs: NDArray[np.int64], latency_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Gradient-boosted trees on the operations and their counts, on the target's samples alone."""
+    with needs("sklearn"):
+        from sklearn.ensemble import GradientBoostingRegressor
+
+    features = np.column_stack([_one_hot(), devices.all_operation_counts()])
+    model = GradientBoostingRegressor(n_estimators=100, max_depth=4, subsample=0.8, random_state=0)
+    return model.fit(features[archs], latency_ms).predict(features)
+
+
+@cache
+def help_prior() -> Prior:
+    """The mixture prior of HELP's training devices; where their tables are not to be had, of the embedded sums."""
+    known = devices.available(TRAIN_DEVICES)
+    if known:
+        table = tables(known)
+        return make_prior(table, fit_variances(table, [devices.family(device.name) for device in known]))
+
+    return prior_without(*(device.name for device in tested_devices()))
+
+
+def mixture(archs: NDArray[np.int64], latency_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ours: posterior mean of the mixture of known devices."""
+    return Posterior.of(help_prior(), archs, latency_ms, most=len(archs)).mean_ms()
+
+
+@cache
+def _synthetic() -> BayesianLinear:
+    names = [name for name in devices.PAPER_DEVICES if name in TRAIN_DEVICES]
+    return BayesianLinear.from_devices(devices.SyntheticDevices.fit(names))
+
+
+def bayesian_linear(archs: NDArray[np.int64], latency_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A linear model of operation counts whose prior is the synthetic-device distribution."""
+    return _synthetic().predict(archs, latency_ms)
+
+
+METHODS: dict[str, Method] = {
+    "FLOPs": flops,
+    "linear, target alone": ridge,
+    "boosted trees, target alone": boosted_trees,
+    "Bayesian linear": bayesian_linear,
+    "mixture of devices (ours)": mixture,
+}
+
+
+def few_shot(
+    tested: Sequence[devices.Device],
+    *,
+    samples: Sequence[int] = SAMPLES,
+    draws: int = DRAWS,
+    methods: Sequence[str] = tuple(METHODS),
+    n_jobs: int = -1,
+) -> pd.DataFrame:
+    """Predict every device by every method from random samples of every size, the same for all methods.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``method, device, samples, draw, spearman, kendall`` of predicted against measured latency over all cells. The
+        LUT has five samples, no random ones: the cells of one operation alone.
+    """
+    repeats = {n: draws if n <= _COSTLY else max(draws // 4, 1) for n in samples}
+    tasks = [(device, n, draw, tuple(methods)) for device in tested for n in samples for draw in range(repeats[n])]
+    tasks = sorted(tasks, key=lambda task: -task[1])
+    results = parallel.unordered(_predict, tasks, n_jobs=n_jobs)
+    rows = [row for part in tqdm(results, total=len(tasks), desc="predicting", disable=None) for row in part]
+    rows += [_lut(device) for device in tested]
+    frame = pd.DataFrame(rows, columns=["method", "device", "samples", "draw", "spearman", "kendall"])
+    order = {name: k for k, name in enumerate([*methods, "LUT"])}
+    places = {device.name: k for k, device in enumerate(tested)}
+    key = {"method": order, "device": places}
+    by = ["method", "device", "samples", "draw"]
+    return frame.sort_values(by, key=lambda c: c.map(key[c.name]) if c.name in key else c).reset_index(drop=True)
+
+
+Row = tuple[str, str, int, int, float, float]
+
+
+def _predict(task: tuple[devices.Device, int, int, tuple[str, ...]]) -> list[Row]:
+    """All methods on one random sample."""
+    device, n, draw, methods = task
+    truth = device.latency_ms(np.arange(space.N_ARCHS))
+    compiles = np.flatnonzero(np.isfinite(truth))
+    archs = np.random.default_rng([draw, n]).choice(compiles, n, replace=False)
+    rows = []
+    for name in methods:
+        predicted = METHODS[name](archs, truth[archs])[compiles]
+        rows.append((name, device.name, n, draw, *_ranked(predicted, truth[compiles])))
+    return rows
+
+
+def _lut(device: devices.Device) -> Row:
+    """The sum of a device's operations, from its five cells of one operation alone."""
+    truth = device.latency_ms(np.arange(space.N_ARCHS))
+    compiles = np.isfinite(truth)
+    table = devices.all_operation_counts() @ devices.operation_latencies(device)
+    return ("LUT", device.name, space.N_OPERATIONS, 0, *_ranked(table[compiles], truth[compiles]))
+
+
+def _ranked(predicted: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[float, float]:
+    """Spearman and Kendall; 0 for a prediction that does not tell any two cells apart."""
+    if np.ptp(predicted) == 0:
+        return 0.0, 0.0
+    return statistics.spearman(predicted, truth), statistics.kendall(predicted, truth)
+
+
+def table(frame: pd.DataFrame, samples: int = 10, column: str = "spearman") -> pd.DataFrame:
+    """HELP's table 3: mean over draws of each method on each device, and over devices with its 95 % interval.
+
+    The interval is Student's, over draws of the mean over devices: it says how much the random samples matter.
+    """
+    rows = {}
+    for method, part in frame[(frame["samples"] == samples) | (frame["method"] == "LUT")].groupby("method", sort=False):
+        by_draw = part.pivot_table(index="draw", columns="device", values=column, sort=False)
+        row = by_draw.mean().to_dict() | {"mean": by_draw.to_numpy().mean()}
+        if len(by_draw) > 1:
+            row["low"], row["high"] = (float(x) for x in statistics.mean_interval(by_draw.mean(axis=1)))
+        rows[method] = row
+    return pd.DataFrame(rows).T

@@ -1,0 +1,329 @@
+"""One device in the explorer: how it is chosen, its sliders, its latency limit and its plane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets as widgets
+import numpy as np
+from numpy.typing import NDArray
+
+from simmore import data, devices, proxies, space
+from simmore.errors import TableMissing
+from simmore.explorer import view
+from simmore.explorer.model import Profile, pareto_front, uploaded
+from simmore.explorer.widgets import MAX_UPLOAD_BYTES, Files, OperationSliders, Plane
+from simmore.strategies import loop
+
+SLIDERS, OWN = "sliders", "own table"  # devices that have no table here
+X_AXES = {"latency (ms)": "latency", "ℓ̄ (1: fastest)": "inverse"}
+Y_AXES = {"score p": "score"} | {f"{label} accuracy (%)": name for name, label in view.DATASET_LABELS.items()}
+_EXPECTED = (
+    ValueError,
+    LookupError,
+    ImportError,
+    OSError,
+    loop.MeasurementFailed,
+)  # each says what is wrong, in words
+
+
+class Shared:
+    """What all parts of one explorer use: the tables, loaded once, and where messages go."""
+
+    def __init__(self) -> None:
+        self.score = proxies.stored_score()
+        self.synthetic = devices.SyntheticDevices.fit()
+        self.measured = data.device_operations()[list(space.OPERATIONS)]
+        self.rng = np.random.default_rng()
+        self.message = widgets.HTML(layout=widgets.Layout(display="none"))
+
+    def tell(self, message: object = "") -> None:
+        """Show what was refused and why; nothing clears it."""
+        self.message.value = view.error(str(message))
+        self.message.layout.display = "" if self.message.value else "none"
+
+
+class DevicePanel:
+    """One device: how it is chosen, its five sliders, its latency limit, and its plane.
+
+    Attributes
+    ----------
+    profile
+        The device that is shown, with all its cells.
+    on_device, on_cell
+        Called when another device is shown, and when a cell is hovered or selected (with the plane's trait).
+    """
+
+    def __init__(self, shared: Shared, name: str, title: str) -> None:
+        self.shared = shared
+        self.on_device: Callable[[], None] = lambda: None
+        self.on_cell: Callable[[str, int], None] = lambda trait, arch: None
+        self._own: devices.TableDevice | None = None
+        self._quiet = False  # while this code, not the reader, moves the sliders
+        self._axes = ("latency", "score")
+        self.choice = widgets.Dropdown(
+            options=self._options(), value=name, description=title, style={"description_width": "58px"},
+            layout=widgets.Layout(width="198px"),
+        )  # fmt: skip
+        self.dice = widgets.Button(
+            description="⚄ random", tooltip="draw a new synthetic device from Ξ", layout=widgets.Layout(width="88px")
+        )
+        self.files = Files(upload="Upload CSV…", on_upload=self.upload)
+        self.limited = widgets.Checkbox(description="limit", indent=False, layout=widgets.Layout(width="52px"))
+        self.limit_ms = widgets.FloatText(
+            description="", step=0.5, layout=widgets.Layout(width="66px"), disabled=True, tooltip="latency limit in ms"
+        )
+        self.sliders = self._make_sliders()
+        self.plane = Plane()
+        self.show(self._named(name))
+        self._observe()
+
+    @staticmethod
+    def _options() -> list[tuple[str, str]]:
+        """Menu of devices: label and name."""
+        tables = [(name, name) for name in ("nats_gpu", *data.OWN, *data.MEASURED)]
+        lut = [("edgegpu (sum of operations)", "edgegpu_lut")]  # whose table is in HW-NAS-Bench's own file alone
+        return [("mean device", "mean"), ("five sliders", SLIDERS), *tables, *lut, ("own table (CSV)", OWN)]
+
+    def _make_sliders(self) -> OperationSliders:
+        mean, sd = self.shared.synthetic.mean_ms, self.shared.synthetic.sd_ms
+        marks = self.shared.measured.to_numpy().T  # (5, devices)
+        self._usual_maxima = np.maximum(mean + 3.5 * sd, 1.05 * marks.max(axis=1))
+        return OperationSliders(
+            names=list(view.OPERATION_LABELS), mean=mean.tolist(), sd=sd.tolist(), marks=marks.tolist(),
+            values=mean.tolist(), maxima=self._usual_maxima.tolist(),
+        )  # fmt: skip
+
+    def _observe(self) -> None:
+        self.choice.observe(lambda _: self.choose(), "value")
+        self.dice.on_click(lambda _: self.roll())
+        self.sliders.observe(lambda _: self.slide(), "values")
+        self.sliders.on_msg(self._typed)
+        self.limited.observe(lambda _: self.draw_limit(), "value")
+        self.limit_ms.observe(lambda _: self.draw_limit(), "value")
+        self.plane.observe(self._limit_dragged, "limit")
+        for trait in ("hovered", "selected"):
+            self.plane.observe(lambda change: self.on_cell(change["name"], change["new"]), trait)
+
+    @property
+    def widget(self) -> widgets.Widget:
+        """The panel, to be displayed."""
+        limit = widgets.HBox([self.limited, self.limit_ms, widgets.HTML("ms")], layout=row("0"))
+        chooser = widgets.HBox([self.choice, self.dice, self.files, limit], layout=row("2px 6px"))
+        box = widgets.VBox(
+            [chooser, self.sliders, self.plane], layout=widgets.Layout(flex="100 1 590px", min_width="0")
+        )
+        return box.add_class("simmore-box")
+
+    # what the reader does
+
+    def choose(self) -> None:
+        """Show the device that the menu names."""
+        if self._quiet:
+            return
+        with Refusals(self.shared):
+            self.show(self._named(self.choice.value))
+
+    def _named(self, name: str) -> devices.Device:
+        if name == SLIDERS:
+            return devices.AdditiveDevice(SLIDERS, np.array(self.sliders.values))
+        if name == OWN:
+            if self._own is None:
+                raise ValueError("there is no table of yours yet: press “Upload CSV…” and give arch,latency_ms")
+            return self._own
+        try:
+            return devices.load(name)
+        except TableMissing as missing:
+            if name not in devices.PAPER_DEVICES:
+                raise
+            self.shared.tell(f"{missing} Shown instead: the device as the sum of its operations.")
+            return devices.load(f"{name}_lut")
+
+    def roll(self) -> None:
+        """Show a new device drawn from Ξ."""
+        with Refusals(self.shared):
+            self.show(self.shared.synthetic.device(self.shared.rng, SLIDERS))
+
+    def slide(self) -> None:
+        """Show the device that the sliders make."""
+        if self._quiet:
+            return
+        with Refusals(self.shared):
+            self.show(slider_device(self.sliders.values), moved=True)
+
+    def _typed(self, _: Any, message: Any, __: Any) -> None:
+        """A latency was typed beside a slider."""
+        with Refusals(self.shared):
+            try:
+                values = list(self.sliders.values)
+                values[int(message["operation"])] = milliseconds(str(message["text"]))
+                self.show(slider_device(values))
+            finally:
+                self.sliders.refresh()  # whatever was typed, the field shows what is true
+
+    def upload(self, name: str, size: int, content: bytes | None) -> None:
+        """Show the device of an uploaded table."""
+        with Refusals(self.shared):
+            if content is None or len(content) > MAX_UPLOAD_BYTES:
+                raise ValueError(
+                    f"{name} has {size / 1e6:.1f} MB, more than {MAX_UPLOAD_BYTES // 10**6} MB: give a CSV with the "
+                    f"columns arch,latency_ms alone, a row a cell; all {space.N_ARCHS:,} cells take under 2 MB"
+                )
+            self._own = uploaded(name, content)
+            self.show(self._own)
+
+    def _limit_dragged(self, change: dict[str, Any]) -> None:
+        """The line was dragged in the plane, in the units of its x axis."""
+        if self._quiet or change["new"] is None:
+            return
+        latency = change["new"] if self._axes[0] == "latency" else self._to_ms(change["new"])
+        if np.isfinite(latency):
+            self.limit_ms.value = float(f"{max(latency, 0):.4g}")
+
+    # what is shown
+
+    def show(self, device: devices.Device, *, moved: bool = False) -> None:
+        """Show a device: its cells in the plane, its operations on the sliders; `moved`: they are there already."""
+        self.profile = Profile(device, self.shared.score)  # raises before anything is changed
+        self._quiet = True
+        try:
+            if not moved:
+                operation_ms = devices.operation_latencies(device)
+                operation_ms = np.where(np.isfinite(operation_ms), operation_ms, self._usual_maxima)
+                maxima = np.maximum(self._usual_maxima, 1.1 * operation_ms).tolist()
+                with self.sliders.hold_sync():
+                    self.sliders.maxima, self.sliders.values = maxima, operation_ms.tolist()
+            self.choice.value = OWN if device is self._own else self._in_menu(device.name)
+        finally:
+            self._quiet = False
+        self.draw()
+        self.on_device()
+
+    def _in_menu(self, name: str) -> str:
+        """The menu's name of a device; a table's stand-in, the sum of its operations, goes by the table's."""
+        names = {value for _, value in self.choice.options}
+        return name if name in names else name.removesuffix("_lut")
+
+    def draw(self, axes: tuple[str, str] | None = None) -> None:
+        """Draw the plane anew, with other axes if given (values of `X_AXES` and `Y_AXES`)."""
+        self._axes = axes or self._axes
+        profile, plane = self.profile, self.plane
+        with plane.hold_sync():
+            plane.show(self.x, self.y, profile.reward)
+            plane.front = self.front.tolist()
+            plane.optimum = profile.optimum
+            plane.trail, plane.answer = [], -1
+            plane.x_label = next(label for label, axis in X_AXES.items() if axis == self._axes[0])
+            plane.y_label = next(label for label, axis in Y_AXES.items() if axis == self._axes[1])
+            plane.description = (
+                f"All {space.N_ARCHS:,} cells on {profile.device.name}: {plane.y_label} against {plane.x_label}. "
+                f"The best cell is {profile.optimum}. Arrow keys move from cell to cell, Home to the best."
+            )
+            self.draw_limit()
+
+    @property
+    def x(self) -> NDArray[np.float64]:
+        """Where the cells stand from left to right, ``(15625,)``."""
+        return self.profile.latency_ms if self._axes[0] == "latency" else self.profile.inverse_latency
+
+    @property
+    def y(self) -> NDArray[np.float64]:
+        """Where the cells stand from bottom to top, ``(15625,)``."""
+        return self.profile.score if self._axes[1] == "score" else data.accuracy(self._axes[1])
+
+    @property
+    def front(self) -> NDArray[np.int64]:
+        """The Pareto front: fast, and high in the plane."""
+        return pareto_front(self.profile.latency_ms, self.y)
+
+    @property
+    def allowed_ms(self) -> float | None:
+        """The latency limit in ms, or None."""
+        return self.limit_ms.value if self.limited.value else None
+
+    def draw_limit(self) -> None:
+        """Draw the latency limit, and the highest cell within it."""
+        self._quiet = True
+        try:
+            self.limit_ms.disabled = not self.limited.value
+            if not self.limited.value:
+                self.plane.limit, self.plane.limit_best = None, -1
+                return
+            if self.limit_ms.value <= 0:
+                self.limit_ms.value = float(f"{np.median(self.profile.latency_ms):.3g}")
+            limit = self.limit_ms.value
+            with self.plane.hold_sync():
+                self.plane.limit = limit if self._axes[0] == "latency" else self._to_inverse(limit)
+                self.plane.limit_side = "right" if self._axes[0] == "latency" else "left"
+                self.plane.limit_best = self.profile.best_within(limit, self.y)
+        finally:
+            self._quiet = False
+
+    def _range(self) -> tuple[float, float]:
+        latency = self.profile.latency_ms[np.isfinite(self.profile.latency_ms)]
+        return float(latency.min()), float(latency.max())
+
+    def _to_inverse(self, latency_ms: float) -> float:
+        fastest, slowest = self._range()
+        return 1 - (latency_ms - fastest) / (slowest - fastest)
+
+    def _to_ms(self, inverse: float) -> float:
+        fastest, slowest = self._range()
+        return fastest + (1 - inverse) * (slowest - fastest)
+
+
+class Refusals:
+    """Clears the message, and shows what is refused inside the block instead of ending the program."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+
+    def __enter__(self) -> None:
+        self._shared.tell()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> bool:
+        if not isinstance(error, _EXPECTED):
+            return False
+        self._shared.tell(error)
+        return True
+
+
+def slider_device(values: Any) -> devices.AdditiveDevice:
+    """The device whose operations take these latencies, five in ms.
+
+    Raises
+    ------
+    ValueError
+        If one is not positive; it is named.
+    """
+    operation_ms = np.asarray(values, dtype=np.float64)
+    wrong = [view.OPERATION_LABELS[k] for k in np.flatnonzero(~(operation_ms > 0))]
+    if wrong:
+        raise ValueError(
+            f"{' and '.join(wrong)}: a latency of 0 ms is no device's; the plane shows the last device that was "
+            "possible. Move the slider to the right"
+        )
+    return devices.AdditiveDevice(SLIDERS, operation_ms)
+
+
+def milliseconds(text: str) -> float:
+    """A latency that was typed.
+
+    Raises
+    ------
+    ValueError
+        If it is no positive finite number.
+    """
+    try:
+        value = float(text.strip().replace(",", "."))
+    except ValueError:
+        value = float("nan")
+    if not (np.isfinite(value) and 0 < value < 1e6):
+        raise ValueError(f"{text[:40]!r} is no latency: give a positive number of milliseconds, such as 2.5")
+    return value
+
+
+def row(gap: str, align: str = "center") -> widgets.Layout:
+    """Side by side, and below one another where there is no room."""
+    return widgets.Layout(flex_flow="row wrap", grid_gap=gap, align_items=align)

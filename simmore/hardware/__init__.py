@@ -1,0 +1,1 @@
+"""Real networks, compiled and measured."""

@@ -1,0 +1,264 @@
+"""The runtimes that networks are measured in: each compiles a cell's network and gives back what runs it.
+
+| runtime | precisions | how the network gets there |
+| --- | --- | --- |
+| ``onnxruntime`` | fp32, int8 | `onnx_network`, written directly; int8 by static quantisation |
+| ``openvino`` | fp32, int8 | the same ONNX models; in int8, constants of element-wise layers stay as they are |
+| ``ncnn`` | fp32 | pnnx converts the ONNX model, in a quarter of a second |
+| ``litert`` | fp32 | `tflite_network`, written directly |
+| ``torch`` | fp32 | eager, as it is |
+| ``torch_compile`` | fp32 | ``torch.compile``, in about half a minute |
+
+Each is imported when it is first used. Images are ``(batch, 3, size, size)`` and logits ``(batch, classes)`` for
+every runtime; where a runtime wants another layout, its conversion is part of what is timed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simmore import space
+from simmore.errors import MissingPackage
+from simmore.hardware import cores, layers
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Image = NDArray[np.float32]
+Network = Callable[[Image], NDArray[np.float32]]  # (batch, 3, size, size) -> (batch, classes)
+
+SIZE, N_CLASSES = 32, 10  # of CIFAR-10, which all latencies are measured on
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What a live device is: a runtime, and how it is used.
+
+    Attributes
+    ----------
+    runtime
+        A key of `RUNTIMES`.
+    precision
+        ``fp32`` or ``int8``.
+    threads
+        Threads, and cores that nothing else is measured on meanwhile.
+    batch
+        Images a run.
+    """
+
+    runtime: str = "onnxruntime"
+    precision: str = "fp32"
+    threads: int = 1
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        if self.runtime not in RUNTIMES:
+            raise ValueError(f"no runtime {self.runtime!r}: choose one of {', '.join(RUNTIMES)}")
+        known = RUNTIMES[self.runtime].precisions
+        if self.precision not in known:
+            raise ValueError(f"{self.runtime} has the precision {' and '.join(known)} here, not {self.precision!r}")
+        for what, number in (("threads", self.threads), ("batch", self.batch)):
+            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+                raise ValueError(f"{what} is a whole number of at least 1, got {number!r}")
+        if self.batch > 1 and not RUNTIMES[self.runtime].batches:
+            raise ValueError(f"{self.runtime} runs one image at a time, so its batch is 1, not {self.batch}")
+
+    @property
+    def name(self) -> str:
+        """Such as ``onnxruntime_fp32``; threads and batch are said where they are not 1."""
+        threads = f"_{self.threads}threads" if self.threads > 1 else ""
+        batch = f"_batch{self.batch}" if self.batch > 1 else ""
+        return f"{self.runtime}_{self.precision}{threads}{batch}"
+
+    def check(self) -> None:
+        """See whether this machine can do it.
+
+        Raises
+        ------
+        MissingPackage
+            For a runtime that is not installed, with the command that installs it.
+        ValueError
+            For more threads than this process may use cores.
+        """
+        for package in RUNTIMES[self.runtime].packages:
+            try:
+                version(package)
+            except PackageNotFoundError as error:
+                raise MissingPackage(
+                    f"{self.runtime} needs {package}, which is not installed: pip install 'simmore[measure]', or "
+                    "`make data` in a checkout"
+                ) from error
+        available = len(cores.usable_cores())
+        if self.threads > available:
+            raise ValueError(f"{self.threads} threads are more than the {available} cores of this machine")
+
+    def compile(self, arch: int) -> Network:
+        """The network of one cell, compiled."""
+        return RUNTIMES[self.runtime].compile(arch, self)
+
+    def versions(self) -> dict[str, str]:
+        """Installed version of each package that takes part."""
+        return {package: version(package) for package in RUNTIMES[self.runtime].packages}
+
+
+def _onnxruntime(arch: int, wanted: Configuration) -> Network:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = wanted.threads, 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(_onnx_bytes(arch, wanted), options, providers=["CPUExecutionProvider"])
+    return lambda image: session.run(None, {layers.INPUT: image})[0]
+
+
+def _openvino(arch: int, wanted: Configuration) -> Network:
+    import openvino
+
+    core = openvino.Core()
+    settings = {
+        "INFERENCE_NUM_THREADS": wanted.threads,
+        "NUM_STREAMS": 1,
+        "INFERENCE_PRECISION_HINT": "f32",  # or a processor that has bfloat16 would use it
+        "ENABLE_CPU_PINNING": False,  # the process is on its cores already
+    }
+    compiled = core.compile_model(core.read_model(_onnx_bytes(arch, wanted), b""), "CPU", settings)
+    request = compiled.create_infer_request()
+
+    def run(image: Image) -> NDArray[np.float32]:
+        return request.infer([image], share_inputs=True)[0]
+
+    return run
+
+
+def _onnx_bytes(arch: int, wanted: Configuration) -> bytes:
+    from simmore.hardware import onnx_network
+
+    model = onnx_network.model(arch, batch=wanted.batch, size=SIZE, n_classes=N_CLASSES)
+    if wanted.precision == "int8":
+        model = onnx_network.quantised(model, elementwise=wanted.runtime != "openvino")
+    return model.SerializeToString()
+
+
+def _ncnn(arch: int, wanted: Configuration) -> Network:
+    import ncnn
+    import pnnx
+
+    with tempfile.TemporaryDirectory(prefix="simmore-ncnn-") as folder:
+        file = Path(folder) / "network.onnx"
+        file.write_bytes(_onnx_bytes(arch, wanted))
+        said = subprocess.run([pnnx.EXEC_PATH, file.name, "fp16=0"], cwd=folder, capture_output=True, text=True)
+        graph, weights = file.with_suffix(".ncnn.param"), file.with_suffix(".ncnn.bin")
+        if said.returncode or not graph.is_file():
+            raise RuntimeError(f"pnnx could not convert the network: {(said.stderr or said.stdout)[-300:]}")
+        net = ncnn.Net()
+        net.opt.use_vulkan_compute = False
+        net.opt.num_threads = wanted.threads
+        for reduced in ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_storage", "int8_inference"):
+            setattr(net.opt, f"use_{reduced}", False)
+        if net.load_param(str(graph)) or net.load_model(str(weights)):
+            raise RuntimeError("ncnn could not load what pnnx wrote")
+
+    def run(image: Image) -> NDArray[np.float32]:
+        extractor = net.create_extractor()
+        extractor.input("in0", ncnn.Mat(image[0]))
+        status, logits = extractor.extract("out0")
+        if status:
+            raise RuntimeError(f"ncnn failed with status {status}")
+        return np.array(logits)[None]
+
+    return run
+
+
+def _litert(arch: int, wanted: Configuration) -> Network:
+    from ai_edge_litert.interpreter import Interpreter
+
+    from simmore.hardware import tflite_network
+
+    content = tflite_network.model(arch, batch=wanted.batch, size=SIZE, n_classes=N_CLASSES)
+    interpreter = Interpreter(model_content=content, num_threads=wanted.threads)
+    interpreter.allocate_tensors()
+    image_index = interpreter.get_input_details()[0]["index"]
+    logits_index = interpreter.get_output_details()[0]["index"]
+
+    def run(image: Image) -> NDArray[np.float32]:
+        interpreter.set_tensor(image_index, image.transpose(0, 2, 3, 1))
+        interpreter.invoke()
+        return interpreter.get_tensor(logits_index)
+
+    return run
+
+
+def _torch(arch: int, wanted: Configuration) -> Network:
+    import torch
+
+    from simmore.proxies import supernetwork
+
+    torch.set_num_threads(wanted.threads)
+    network = supernetwork.initialise(space.network(arch, n_classes=N_CLASSES), arch, seed=0).eval()
+    forward = _compiled(network) if wanted.runtime == "torch_compile" else network
+
+    def run(image: Image) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return forward(torch.from_numpy(image)).numpy()
+
+    run(np.zeros((wanted.batch, 3, SIZE, SIZE), dtype=np.float32))  # torch.compile compiles at the first call
+    return run
+
+
+def _compiled(network: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A network under ``torch.compile``, as a function whose code object is its own.
+
+    torch keeps what it compiled by code object and gives up, silently, after eight networks that share one.
+    """
+    import torch
+    import torch._inductor.config
+
+    def forward(images: torch.Tensor) -> torch.Tensor:
+        return network(images)
+
+    torch._inductor.config.compile_threads = 1  # the process has as many cores as it measures on
+    alone = types.FunctionType(forward.__code__.replace(), forward.__globals__, closure=forward.__closure__)
+    return torch.compile(alone, fullgraph=True)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """How a runtime is used.
+
+    Attributes
+    ----------
+    compile
+        Gives the compiled network of a NATS index.
+    packages
+        What has to be installed, as packages are named where they are installed from.
+    precisions
+        Those that are measured here.
+    batches
+        Whether it runs several images at once.
+    """
+
+    compile: Callable[[int, Configuration], Network]
+    packages: tuple[str, ...]
+    precisions: tuple[str, ...] = ("fp32",)
+    batches: bool = True
+
+
+RUNTIMES: dict[str, Runtime] = {
+    "onnxruntime": Runtime(_onnxruntime, ("onnxruntime", "onnx"), ("fp32", "int8")),
+    "openvino": Runtime(_openvino, ("openvino", "onnx", "onnxruntime"), ("fp32", "int8")),
+    "ncnn": Runtime(_ncnn, ("ncnn", "pnnx", "onnx"), batches=False),
+    "litert": Runtime(_litert, ("ai-edge-litert", "flatbuffers")),
+    "torch": Runtime(_torch, ("torch", "xautodl")),
+    "torch_compile": Runtime(_torch, ("torch", "xautodl")),
+}

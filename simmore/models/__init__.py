@@ -1,0 +1,1 @@
+"""What a few measurements say about a device: priors and posteriors."""

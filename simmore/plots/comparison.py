@@ -1,0 +1,145 @@
+"""Figures of the comparison: regret against measurements, answers under a limit, prediction against samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from simmore.plots.paper import BLUE, GREEN, ORANGE, PAGE, RED
+
+_STRONG = {"expected_improvement": BLUE, "controller": RED, "paper": ORANGE, "random": "black"}
+_METHODS = {"FLOPs": "0.6", "linear, target alone": ORANGE, "boosted trees, target alone": RED,
+            "Bayesian linear": GREEN, "mixture of devices (ours)": BLUE}  # fmt: skip
+
+
+def regret_curves(curves: pd.DataFrame, column: str, ax: Axes | None = None) -> Axes:
+    """Mean normalised regret against cells measured, a line a strategy; the named ones in colour, with their band.
+
+    Parameters
+    ----------
+    curves
+        ``strategy, budget`` and of each column its mean, ``<column>_low`` and ``<column>_high``.
+    column
+        ``regret`` or ``regret_best``.
+    """
+    ax = ax or plt.gca()
+    greys = [name for name in curves["strategy"].unique() if name not in _STRONG]
+    styles = dict(
+        zip(greys, [(ls, s) for s in ("0.35", "0.55", "0.72") for ls in ("-", "--", ":", "-.")] * 2, strict=False)
+    )
+    for name, curve in curves.groupby("strategy", sort=False):
+        label = str(name)
+        if label in _STRONG:
+            ax.plot(curve["budget"], curve[column], color=_STRONG[label], label=label, zorder=3)
+            ax.fill_between(curve["budget"], curve[f"{column}_low"], curve[f"{column}_high"], color=_STRONG[label],
+                            alpha=0.2, linewidth=0)  # fmt: skip
+        else:
+            line, shade = styles[label]
+            ax.plot(curve["budget"], curve[column], line, color=shade, linewidth=0.8, label=label)
+    ax.set(yscale="log", xlabel="cells measured", xticks=[1, 5, 10, 15, 20], ylim=(0.008, 3))
+    ax.axvline(10, color="0.8", linewidth=0.6, zorder=0)
+    return ax
+
+
+def regret(curves: pd.DataFrame) -> Figure:
+    """Fig. 7: `regret_curves` of the best cell measured and of the answer."""
+    figure, axes = plt.subplots(1, 2, figsize=(PAGE, 3.4), sharey=True)
+    regret_curves(curves, "regret_best", axes[0]).set(title="best cell measured", ylabel="normalised regret (mean)")
+    regret_curves(curves, "regret", axes[1]).set(title="answer")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    return figure
+
+
+def regret_heatmap(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Mean normalised regret, strategies ``(rows)`` by devices ``(columns)``, written into each field."""
+    ax = ax or plt.subplots(figsize=(PAGE, 0.22 * len(table) + 1))[1]
+    ax.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (row, column), value in np.ndenumerate(table.to_numpy()):
+        ax.text(
+            column, row, f"{value:.2f}", ha="center", va="center", fontsize=5, color="white" if value > 0.6 else "black"
+        )
+    ax.set_xticks(range(table.shape[1]), [str(name) for name in table.columns], rotation=60, ha="right")
+    ax.set_yticks(range(table.shape[0]), [str(name) for name in table.index])
+    return ax
+
+
+def performance_profiles(profiles: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Share of searches whose answer's regret is at most x, a line a strategy; indexed by regret."""
+    ax = ax or plt.gca()
+    for name in profiles:
+        strong = str(name) in _STRONG
+        ax.plot(profiles.index, profiles[name], color=_STRONG.get(str(name), "0.75"), linewidth=1.4 if strong else 0.6,
+                label=str(name) if strong else None, zorder=3 if strong else 2)  # fmt: skip
+    ax.set(xlabel="normalised regret of the answer", ylabel="share of searches", ylim=(0, 1.02))
+    ax.legend()
+    return ax
+
+
+def constrained(means: pd.DataFrame, strategies: Sequence[str]) -> Figure:
+    """Fig. 8: latency and accuracy of the answers under a limit, a panel a device; crosses break their limit.
+
+    Parameters
+    ----------
+    means
+        ``strategy, device, limit_ms, latency_ms, accuracy, violates``, a row a limit.
+    strategies
+        Those that are drawn, in order.
+    """
+    names = list(means["device"].unique())
+    figure, axes = plt.subplots(1, len(names), figsize=(PAGE, 2.4), sharey=True, squeeze=False)
+    colours = dict(zip(strategies, [BLUE, "0.55", ORANGE, GREEN, RED], strict=False))
+    for ax, device in zip(axes.flat, names, strict=True):
+        part = means[means["device"] == device]
+        for limit in part["limit_ms"].unique():
+            ax.axvline(limit, color="0.85", linewidth=0.8, zorder=0)
+        for name in strategies:
+            one = part[part["strategy"] == name]
+            ax.plot(one["latency_ms"], one["accuracy"], "-", color=colours[name], linewidth=0.6)
+            for breaks, marker in ((False, "o"), (True, "X")):
+                some = one[one["violates"] == breaks]
+                ax.plot(some["latency_ms"], some["accuracy"], marker, color=colours[name], markersize=4, linestyle="",
+                        label=name if not breaks else f"{name}, over its limit")  # fmt: skip
+        ax.set_title(device)
+    axes.flat[0].set_ylabel("CIFAR-100 accuracy (%)")
+    figure.supxlabel("latency (ms); grey lines: the limits", fontsize=8)
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    shown = {label: handle for handle, label in zip(handles, labels, strict=True)
+             if "over" not in label or label.startswith("HELP")}  # fmt: skip
+    figure.legend(list(shown.values()), list(shown), loc="outside upper center", ncols=3)
+    return figure
+
+
+def prediction_curves(curves: pd.DataFrame, lut: Mapping[str, float]) -> Figure:
+    """Fig. 9: Kendall of predicted and measured latency against samples, a panel a device; dashed, the device's LUT.
+
+    Parameters
+    ----------
+    curves
+        ``method, device, samples, kendall``: means over draws.
+    lut
+        Kendall of each device's LUT.
+    """
+    columns = min(3, len(lut))
+    rows = -(-len(lut) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(PAGE, 1.7 * rows + 0.5), sharex=True, sharey=True, squeeze=False
+    )
+    for ax, (device, height) in zip(axes.flat, lut.items(), strict=False):
+        part = curves[curves["device"] == device]
+        for method, line in part.groupby("method", sort=False):
+            ax.plot(line["samples"], line["kendall"], color=_METHODS[str(method)], label=str(method))
+        ax.axhline(height, color="black", linewidth=0.8, linestyle="--", label="LUT (5 cells)")
+        ax.axhline(0.8, color="0.8", linewidth=0.6, zorder=0)
+        ax.set(title=device, xscale="log", ylim=(0, 1.02))
+        ax.set_xticks([2, 10, 100, 1000], ["2", "10", "100", "1,000"])
+        ax.set_xticks([], minor=True)
+        ax.set_xlim(part["samples"].min(), part["samples"].max())
+    figure.supxlabel("samples of the device", fontsize=8)
+    figure.supylabel(r"Kendall's $\tau$, all cells", fontsize=8)
+    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return figure

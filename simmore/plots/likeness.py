@@ -1,0 +1,81 @@
+"""Figure S2: how alike the measured devices are, and where the project's own lie in Ξ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from simmore import space
+from simmore.plots.paper import BLUE, OPERATION_LABELS, ORANGE, PAGE, RED
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def own_devices(pairs: pd.DataFrame, profiles: pd.DataFrame, own: Sequence[str]) -> Figure:
+    """Fig. S2: `kendall_matrix` of all devices, and `shares` of their operations.
+
+    Parameters
+    ----------
+    pairs
+        From `likeness.kendall`.
+    profiles
+        From `likeness.within`.
+    own
+        Names of the devices measured here.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(PAGE, 3.9), width_ratios=(1.5, 1))
+    kendall_matrix(pairs, own, left)
+    shares(profiles, own, right)
+    return figure
+
+
+def kendall_matrix(pairs: pd.DataFrame, own: Sequence[str], ax: Axes | None = None) -> Axes:
+    """Kendall's τ between any two devices; names of the project's own are red."""
+    ax = ax or plt.gca()
+    names = list(dict.fromkeys(pairs["device_a"]))
+    matrix = pairs.pivot_table(index="device_a", columns="device_b", values="kendall").loc[names, names].to_numpy()
+    image = ax.imshow(matrix, cmap="viridis", vmin=min(0.0, float(matrix.min())), vmax=1)
+    for (row, column), value in np.ndenumerate(matrix):
+        if row != column:
+            colour = "white" if value < 0.6 else "black"
+            ax.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=3.6, color=colour)
+    ax.set_xticks(range(len(names)), names, rotation=90, fontsize=5.5)
+    ax.set_yticks(range(len(names)), names, fontsize=5.5)
+    for label in [*ax.get_xticklabels(), *ax.get_yticklabels()]:
+        label.set_color(RED if label.get_text() in own else "black")
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.figure.colorbar(image, ax=ax, label="Kendall's τ (in the cells: × 100)", aspect=30, pad=0.02, shrink=0.75)
+    ax.set_title("(a) ranks of all cells, any two devices", loc="left")
+    return ax
+
+
+def shares(profiles: pd.DataFrame, own: Sequence[str], ax: Axes | None = None) -> Axes:
+    """Where each operation's share of a device's latency lies among the shares of synthetic devices."""
+    ax = ax or plt.gca()
+    ax.axvspan(0.5, 99.5, color="0.93", zorder=0, label="central 99 % of Ξ")
+    ax.axvline(50, color="0.7", linewidth=0.6, zorder=1)
+    rows = {operation: row for row, operation in enumerate(space.OPERATIONS)}
+    others = profiles[~profiles["device"].isin(own)]
+    ax.plot(
+        others["share_percentile"], others["operation"].map(rows) + 0.3, "|", color=BLUE, label="the paper's devices"
+    )
+    for number, name in enumerate(own):
+        one = profiles[profiles["device"] == name]
+        marker = "osD^vPX*"[number % 8]
+        height = one["operation"].map(rows) - 0.3 + 0.45 * number / max(len(own) - 1, 1)
+        ax.plot(
+            one["share_percentile"], height, marker, color=ORANGE, markersize=4, markeredgecolor="black",
+            markeredgewidth=0.4, linestyle="", label=name,
+        )  # fmt: skip
+    ax.set_yticks(range(len(rows)), OPERATION_LABELS)
+    ax.set(xlim=(-2, 102), xlabel="percentile in Ξ (%)", ylim=(len(rows) - 0.4, -0.6))
+    ax.set_title("(b) operations' shares of the latency", loc="left")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=6)
+    return ax

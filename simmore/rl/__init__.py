@@ -1,0 +1,1 @@
+"""The MDP, its environments, policies and their training."""

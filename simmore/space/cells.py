@@ -1,0 +1,141 @@
+"""The search space: NATS-Bench's topology cells as strings, digits and indices.
+
+A cell has four nodes and six edges, `EDGES`, and one of five `OPERATIONS` on each: 15,625 cells. Three
+representations are used, each where it is the natural one:
+
+- ``arch``: the NATS index, 0 … 15,624, in which every public table is ordered;
+- ``ops``: six digits 0–4, one an edge, as an array ``(…, 6)``;
+- ``arch_str``: NATS-Bench's string, ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
+
+Source: Dong et al. (2021), *NATS-Bench*; the paper's section 3.1 (whose five positions and "identity" are a slip).
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from functools import cache
+from itertools import product
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+N_OPERATIONS = len(OPERATIONS)
+N_EDGES = len(EDGES)
+N_ARCHS = N_OPERATIONS**N_EDGES
+
+_PLACES = N_OPERATIONS ** np.arange(N_EDGES - 1, -1, -1)  # the base-5 value of each digit
+_EDGE = re.compile(r"([a-z0-9_]+)~([0-2])")
+_STRING = re.compile(r"\|[^|+]+\|\+\|[^|+]+\|[^|+]+\|\+\|[^|+]+\|[^|+]+\|[^|+]+\|")
+
+
+@cache
+def all_ops() -> NDArray[np.uint8]:
+    """Operations of all cells, ``(15625, 6)``, in NATS order (read-only).
+
+    NATS-Bench lists the cells in lexicographic order and shuffles them with Python's generator, seeded with 88.
+    """
+    cells = list(product(range(N_OPERATIONS), repeat=N_EDGES))
+    random.Random(88).shuffle(cells)
+    ops = np.array(cells, dtype=np.uint8)
+    ops.setflags(write=False)
+    return ops
+
+
+@cache
+def _arch_of_code() -> NDArray[np.int32]:
+    """NATS index of each base-5 code, ``(15625,)`` (read-only): the inverse of NATS order."""
+    table = np.empty(N_ARCHS, dtype=np.int32)
+    table[all_ops() @ _PLACES] = np.arange(N_ARCHS, dtype=np.int32)
+    table.setflags(write=False)
+    return table
+
+
+def to_ops(archs: ArrayLike) -> NDArray[np.uint8]:
+    """Digits ``(…, 6)`` of NATS indices ``(…)``.
+
+    Raises
+    ------
+    ValueError
+        For an index outside 0 … 15,624.
+    """
+    archs = np.asarray(archs)
+    if archs.size and (archs.dtype.kind not in "iu" or archs.min() < 0 or archs.max() >= N_ARCHS):
+        raise ValueError(f"a NATS index is a whole number from 0 to {N_ARCHS - 1}, got {archs!r}")
+    return all_ops()[archs]
+
+
+def to_archs(ops: ArrayLike) -> NDArray[np.int32]:
+    """NATS indices ``(…)`` of digits ``(…, 6)``.
+
+    Raises
+    ------
+    ValueError
+        For a last axis other than 6, or a digit other than 0–4.
+    """
+    ops = np.asarray(ops)
+    if ops.ndim == 0 or ops.shape[-1] != N_EDGES:
+        raise ValueError(f"a cell is {N_EDGES} digits, got an array of shape {ops.shape}")
+    if ops.size and (ops.dtype.kind not in "iu" or ops.min() < 0 or ops.max() >= N_OPERATIONS):
+        raise ValueError(f"an operation is a digit from 0 to {N_OPERATIONS - 1}, got {ops!r}")
+    return _arch_of_code()[ops @ _PLACES]
+
+
+def to_string(arch: int) -> str:
+    """NATS-Bench's string of one cell.
+
+    >>> to_string(0)
+    '|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|'
+    """
+    names = [f"{OPERATIONS[o]}~{i}" for o, (i, _) in zip(to_ops(arch), EDGES, strict=True)]
+    return "+".join(f"|{'|'.join(part)}|" for part in (names[:1], names[1:3], names[3:]))
+
+
+def to_arch(cell: str | int) -> int:
+    """NATS index of one cell, given as its string, as six digits (``"421211"``) or as the index itself.
+
+    Raises
+    ------
+    ValueError
+        If it is none of the three, with a cell as it should look.
+    """
+    text = str(cell).strip()
+    if re.fullmatch(r"[0-4]{6}", text):
+        return int(to_archs([int(digit) for digit in text]))
+    if re.fullmatch(r"\d{1,5}", text) and int(text) < N_ARCHS:
+        return int(text)
+    edges = _EDGE.findall(text)
+    wrong = (
+        not _STRING.fullmatch(text)
+        or [int(node) for _, node in edges] != [i for i, _ in EDGES]
+        or any(name not in OPERATIONS for name, _ in edges)
+    )
+    if wrong:
+        raise ValueError(
+            f"{text[:120]!r} is no cell of the search space: expected a NATS index from 0 to {N_ARCHS - 1}, "
+            f"six digits from 0 to {N_OPERATIONS - 1}, or a string like {to_string(0)!r} "
+            f"with the operations {', '.join(OPERATIONS)}"
+        )
+    return int(to_archs([OPERATIONS.index(name) for name, _ in edges]))
+
+
+def operation_counts(archs: ArrayLike) -> NDArray[np.int64]:
+    """How often each operation stands in each cell: ``(…)`` indices to ``(…, 5)`` counts that sum to 6."""
+    return (to_ops(archs)[..., None] == np.arange(N_OPERATIONS)).sum(axis=-2)
+
+
+@cache
+def single_operation_archs() -> NDArray[np.int32]:
+    """The five cells made of one operation alone, ``(5,)``, in the order of `OPERATIONS`."""
+    return to_archs(np.repeat(np.arange(N_OPERATIONS)[:, None], N_EDGES, axis=1))
+
+
+def neighbours(arch: int) -> NDArray[np.int32]:
+    """The 24 cells that differ from a cell in one operation, ``(24,)``, by edge and then by digit."""
+    ops = to_ops(arch)
+    changed = np.repeat(ops[None], N_EDGES * N_OPERATIONS, axis=0)
+    edge, operation = np.divmod(np.arange(N_EDGES * N_OPERATIONS), N_OPERATIONS)
+    changed[np.arange(len(changed)), edge] = operation
+    return to_archs(changed[operation != ops[edge]])
