@@ -1,8 +1,11 @@
 """Many independent tasks, on this machine's cores or on a Dask cluster, by the same call.
 
-Nothing is scheduled here: joblib runs the tasks on this machine, ``distributed`` on a cluster that is there
-already. A cluster is named by its scheduler's address (``tcp://host:8786``) or by ``SIMMORE_DASK``; its workers
-need this package installed, but no common disk, as results come back to the caller.
+joblib runs the tasks on this machine. ``distributed`` runs them on an existing cluster, named by the address of its
+scheduler (``tcp://host:8786``) or by the environment variable ``SIMMORE_DASK``. The workers need this package, but no
+common disk: results return to the caller.
+
+joblib has a Dask backend. It is not used: with ``generator_unordered`` it waits forever for a task that kills its
+workers, and after the first error it drops results that are already there.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 PATIENCE_SECONDS = 10.0  # with a scheduler that does not answer
-RETRIES = 3  # of a task whose worker died or failed, on a cluster
+RETRIES = 3  # of a task that fails on a cluster
 
 
 def unordered(
@@ -27,58 +30,67 @@ def unordered(
     n_jobs: int = -1,
     dask: str | None = None,
 ) -> Iterator[Result]:
-    """Results of ``function(task)`` for all tasks, each as soon as it is there, in any order.
+    """Results of ``function(task)`` for all tasks, each as soon as it is finished, in any order.
 
     Parameters
     ----------
     function
-        Of a module's top level (it goes to other processes), and best with one thread.
+        Top-level function of a module, because other processes import it. It should use one thread.
     tasks
-        What it is called with; a result that must be told from others carries its task's name.
+        Arguments of the calls. Order is lost, so a result should identify its task.
     n_jobs
-        Processes on this machine, −1 for one a core; 1 runs the tasks here.
+        Processes on this machine. −1: one per core. 1: the tasks run in this process.
     dask
-        Address of a Dask scheduler; None: what ``SIMMORE_DASK`` says, and this machine if it says nothing.
+        Address of a Dask scheduler. None: the value of ``SIMMORE_DASK``; this machine if that is not set.
 
     Raises
     ------
     MissingPackage
-        If there is an address, but ``distributed`` is not installed.
+        If an address is given, but ``distributed`` is not installed.
     ConnectionError
         If no scheduler answers at the address.
+    distributed.KilledWorker
+        If a task ends four workers. The tasks of a worker that dies otherwise go to other workers.
     """
     address = dask or os.environ.get("SIMMORE_DASK")
     if not tasks:
         return
-    if address:
-        yield from _on_cluster(function, tasks, address)
-    else:
+    if not address:
         with needs("joblib"):
             import joblib
-        parallel = joblib.Parallel(
-            n_jobs=n_jobs, return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1
-        )
+        parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
         yield from parallel(joblib.delayed(function)(task) for task in tasks)
+        return
+    with _client(address) as client:
+        import distributed
+
+        futures = client.map(function, tasks, retries=RETRIES, pure=False)
+        for future in distributed.as_completed(futures, loop=client.loop):
+            yield future.result()
+            future.release()  # frees the cluster's memory
 
 
 def on_resource(function: Callable[..., Result], *arguments: Any, address: str, resource: str | None) -> Result:
-    """Call a function once, on a worker of a cluster that has a resource (any worker if None), alone on it.
+    """Call a function once on a worker of a cluster that has a resource, or on any worker if `resource` is None.
 
     Parameters
     ----------
     function
-        Of a module's top level, with arguments that can be pickled.
+        Top-level function of a module, with arguments that can be pickled.
     address
-        Of the Dask scheduler.
+        Address of the Dask scheduler.
     resource
-        Label that workers were started with, ``dask worker … --resources "raspi5=1"``; a call takes one of it.
+        Label of workers, given at their start: ``dask worker … --resources "raspi5=1"``. A call takes one unit of
+        it, so that only one call runs at a time.
 
     Raises
     ------
     ConnectionError
-        If no scheduler answers at the address, no worker has the resource, or the worker goes away meanwhile.
+        If no scheduler answers at the address, no worker has the resource, or the worker is lost during the call.
     """
     with _client(address) as client:
+        import distributed
+
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
         labels = sorted({label for worker in workers for label in worker["resources"]})
         if not workers or (resource is not None and resource not in labels):
@@ -92,21 +104,14 @@ def on_resource(function: Callable[..., Result], *arguments: Any, address: str, 
         )
         try:
             return future.result()
-        except _lost() as error:
+        except (distributed.scheduler.KilledWorker, distributed.client.FutureCancelledError) as error:
             raise ConnectionError(
                 f"the worker went away while it measured ({error}); start it and try again"
             ) from error
 
 
-def _lost() -> tuple[type[Exception], ...]:
-    """What distributed raises when a worker is gone."""
-    import distributed
-
-    return (distributed.scheduler.KilledWorker, distributed.client.FutureCancelledError)
-
-
 def _client(address: str) -> Any:
-    """A client of the scheduler at an address."""
+    """Client of the scheduler at an address."""
     with needs("distributed", "dask"):
         import distributed
     try:
@@ -115,14 +120,3 @@ def _client(address: str) -> Any:
         raise ConnectionError(
             f"no Dask scheduler answers at {address!r} ({error}): start one, or leave it out"
         ) from error
-
-
-def _on_cluster(function: Callable[[Task], Result], tasks: Sequence[Task], address: str) -> Iterator[Result]:
-    """Results from a cluster's workers; the tasks of a worker that dies go to the others."""
-    with _client(address) as client:
-        import distributed
-
-        futures = client.map(function, tasks, retries=RETRIES, pure=False)
-        for future in distributed.as_completed(futures, loop=client.loop):
-            yield future.result()
-            future.release()  # the cluster need not keep what was fetched

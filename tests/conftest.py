@@ -1,7 +1,8 @@
-"""Shared fixtures: where the mirror of public data is, and a score that needs no table."""
+"""Shared fixtures: where the mirror of public data is, and devices and scores that need no download."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from simmore import data, devices, space
 from simmore.errors import TableMissing
 
 ROOT = Path(__file__).resolve().parents[1]
+EVERYTHING = np.arange(space.N_ARCHS)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -24,7 +26,7 @@ def mirror_beside_the_checkout():
 
 @pytest.fixture
 def measured_tables(mirror_beside_the_checkout):
-    """Skip, and say so, where the measured tables are neither in a mirror nor in the cache nor to be fetched."""
+    """Skip, with the reason, where the measured tables are neither in a mirror nor in the cache nor can be fetched."""
     try:
         data.latency_table("raspi4")
     except TableMissing as missing:
@@ -33,11 +35,42 @@ def measured_tables(mirror_beside_the_checkout):
 
 @pytest.fixture(scope="session")
 def conv_score():
-    """A score that anyone can compute: the share of 3×3 convolutions."""
-    return space.operation_counts(np.arange(space.N_ARCHS))[:, 3] / space.N_EDGES
+    """A score that needs no table: the share of 3×3 convolutions, ``(cells,)``."""
+    return space.operation_counts(EVERYTHING)[:, 3] / space.N_EDGES
 
 
 @pytest.fixture(scope="session")
 def synthetic():
-    """The distribution of synthetic devices, fitted to all 18."""
+    """Ξ, fitted to all 18 devices."""
     return devices.SyntheticDevices.fit()
+
+
+@pytest.fixture(scope="session")
+def gpu_table():
+    """Latencies of NATS-Bench's own GPU, ``(cells,)`` in ms."""
+    return devices.load("nats_gpu").latency_ms(EVERYTHING)
+
+
+@dataclasses.dataclass
+class Board:
+    """A device that counts what it is asked, and may fail at its n-th call: raise, or return `answer`."""
+
+    table: np.ndarray
+    name: str = "board"
+    fails_at: int | None = None
+    answer: float | None = None
+    asked: list = dataclasses.field(default_factory=list)
+
+    def latency_ms(self, archs):
+        self.asked.append(int(archs))
+        if len(self.asked) == self.fails_at:
+            if self.answer is None:
+                raise ConnectionError("the board is gone")
+            return self.answer
+        return self.table[archs]
+
+
+@pytest.fixture
+def board(gpu_table):
+    """Makes a `Board`; the table is that of NATS-Bench's GPU if none is given."""
+    return lambda table=None, **options: Board(gpu_table if table is None else table, **options)

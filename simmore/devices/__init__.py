@@ -1,24 +1,13 @@
-"""Devices: what a device is, measured and additive devices, the distribution of synthetic devices, and the reward."""
+"""Devices: what a device is, the devices known by name, the distribution of synthetic devices Ξ, and the reward."""
 
-from simmore.devices.device import (
-    PAPER_DEVICES,
-    TEST_DEVICES,
-    AdditiveDevice,
-    Device,
-    TableDevice,
-    all_operation_counts,
-    available,
-    derive_operations,
-    family,
-    load,
-    operation_latencies,
-    own_devices,
-    test_devices,
-    without_family,
-)
+from simmore.devices.device import AdditiveDevice, Device, TableDevice, all_operation_counts, operation_latencies
+from simmore.devices.groups import PAPER_DEVICES, TEST_DEVICES, family, without_family
+from simmore.devices.known import NAMES, available, benchmarked_devices, load, test_devices
+from simmore.devices.reward import inverse_latency, normalised_regret, optimum, random_search_reward, reward
 from simmore.devices.synthetic import SyntheticDevices
 
 __all__ = [
+    "NAMES",
     "PAPER_DEVICES",
     "TEST_DEVICES",
     "AdditiveDevice",
@@ -27,11 +16,15 @@ __all__ = [
     "TableDevice",
     "all_operation_counts",
     "available",
-    "derive_operations",
+    "benchmarked_devices",
     "family",
+    "inverse_latency",
     "load",
+    "normalised_regret",
     "operation_latencies",
-    "own_devices",
+    "optimum",
+    "random_search_reward",
+    "reward",
     "test_devices",
     "without_family",
 ]

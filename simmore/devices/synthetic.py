@@ -12,22 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simmore import data, space
-from simmore.devices.device import PAPER_DEVICES, AdditiveDevice
+from simmore.devices.device import AdditiveDevice
+from simmore.devices.groups import PAPER_DEVICES
 
 
 @dataclass(frozen=True)
 class SyntheticDevices:
-    """Ξ, the distribution of synthetic devices: one Gaussian an operation, independent (paper, section 3.2).
+    """Ξ: one independent Gaussian per operation (paper, section 3.2).
 
-    A device is a draw ξ = [t(o)] and its latency the sum over a cell's operations. Latencies are positive:
-    a value ≤ 0 is drawn again.
+    A device is a sample ξ = [t(o)], the latency of each operation o. The latency of a cell is the sum over its
+    operations. Latencies are positive: a value ≤ 0 is sampled again.
 
     Attributes
     ----------
     mean_ms, sd_ms
         ``(5,)``, in the order of `space.OPERATIONS`.
     fitted_to
-        Names of the devices behind the two, for the record.
+        Names of the devices that the two were computed from.
     """
 
     mean_ms: NDArray[np.float64]
@@ -36,12 +37,12 @@ class SyntheticDevices:
 
     @classmethod
     def fit(cls, names: Iterable[str] = PAPER_DEVICES) -> SyntheticDevices:
-        """Mean and (population) standard deviation of each operation over the named devices.
+        """Fit to named devices: mean and (population) standard deviation of each operation.
 
         Raises
         ------
         ValueError
-            For a device without per-operation figures, or fewer than two devices.
+            For a device without per-operation latencies (`data.device_operations`), or fewer than two devices.
         """
         names = tuple(names)
         known = data.device_operations()
@@ -52,7 +53,7 @@ class SyntheticDevices:
         return cls(table.mean(axis=0), table.std(axis=0), names)
 
     def sample(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Draw n devices: operation latencies in ms, ``(n, 5)``."""
+        """Sample n devices: operation latencies in ms, ``(n, 5)``."""
         drawn = rng.normal(self.mean_ms, self.sd_ms, size=(n, len(self.mean_ms)))
         while (refused := drawn <= 0).any():
             again = rng.normal(self.mean_ms, self.sd_ms, size=drawn.shape)
@@ -60,9 +61,9 @@ class SyntheticDevices:
         return drawn
 
     def device(self, rng: np.random.Generator, name: str = "synthetic") -> AdditiveDevice:
-        """One drawn device."""
+        """Sample one device."""
         return AdditiveDevice(name, self.sample(1, rng)[0])
 
     def mean_device(self) -> AdditiveDevice:
-        """The device whose operations all take their mean latency."""
+        """The device whose operations have their mean latencies."""
         return AdditiveDevice("mean", self.mean_ms)

@@ -8,6 +8,7 @@ from simmore.space.cells import (
     N_OPERATIONS,
     OPERATIONS,
     all_ops,
+    all_strings,
     neighbours,
     operation_counts,
     single_operation_archs,
@@ -16,7 +17,7 @@ from simmore.space.cells import (
     to_ops,
     to_string,
 )
-from simmore.space.network import CELLS_PER_STAGE, CHANNELS, network
+from simmore.space.network import CELLS_PER_STAGE, CHANNELS, flops, network, parameters
 
 __all__ = [
     "CELLS_PER_STAGE",
@@ -27,13 +28,16 @@ __all__ = [
     "N_OPERATIONS",
     "OPERATIONS",
     "all_ops",
+    "all_strings",
     "canonical_classes",
     "canonical_form",
+    "flops",
     "live_edges",
     "live_ops",
     "neighbours",
     "network",
     "operation_counts",
+    "parameters",
     "single_operation_archs",
     "to_arch",
     "to_archs",

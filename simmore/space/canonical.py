@@ -1,10 +1,10 @@
 """Which edges of a cell matter, and which cells are the same network.
 
-`live_edges` is the one reduction of a cell. What reads the result decides what counts:
+One reduction of a cell serves three purposes, which differ in what counts as zero:
 
-- a latency model that asks which operations lead to the output;
-- an exporter, which writes no layer that cannot change the output (`live_ops`);
-- the training-free scores, which give the same value to cells with the same canonical form (`canonical_form`).
+- `live_edges`: the operations that lead to the output, for latency models;
+- `live_ops`: the operations that can change the output, for exporters, which write no other layer;
+- `canonical_form`: cells with the same canonical form have the same training-free scores.
 """
 
 from __future__ import annotations

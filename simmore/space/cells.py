@@ -1,19 +1,20 @@
 """The search space: NATS-Bench's topology cells as strings, digits and indices.
 
-A cell has four nodes and six edges, `EDGES`, and one of five `OPERATIONS` on each: 15,625 cells. Three
-representations are used, each where it is the natural one:
+A cell has four nodes and six edges, `EDGES`. Each edge holds one of five `OPERATIONS`, so there are 15,625 cells.
+A cell has three representations:
 
-- ``arch``: the NATS index, 0 … 15,624, in which every public table is ordered;
-- ``ops``: six digits 0–4, one an edge, as an array ``(…, 6)``;
+- ``arch``: the NATS index, 0 … 15,624; all public tables are in this order;
+- ``ops``: six digits 0–4, one per edge, as an array ``(…, 6)``;
 - ``arch_str``: NATS-Bench's string, ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
 
-Source: Dong et al. (2021), *NATS-Bench*; the paper's section 3.1 (whose five positions and "identity" are a slip).
+Source: Dong et al. (2021), *NATS-Bench*; the paper's section 3.1 (its five positions and "identity" are a slip).
 """
 
 from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterable
 from functools import cache
 from itertools import product
 
@@ -27,13 +28,11 @@ N_EDGES = len(EDGES)
 N_ARCHS = N_OPERATIONS**N_EDGES
 
 _PLACES = N_OPERATIONS ** np.arange(N_EDGES - 1, -1, -1)  # the base-5 value of each digit
-_EDGE = re.compile(r"([a-z0-9_]+)~([0-2])")
-_STRING = re.compile(r"\|[^|+]+\|\+\|[^|+]+\|[^|+]+\|\+\|[^|+]+\|[^|+]+\|[^|+]+\|")
 
 
 @cache
 def all_ops() -> NDArray[np.uint8]:
-    """Operations of all cells, ``(15625, 6)``, in NATS order (read-only).
+    """Digits of all cells, ``(cells, 6)``, in NATS order (read-only).
 
     NATS-Bench lists the cells in lexicographic order and shuffles them with Python's generator, seeded with 88.
     """
@@ -46,7 +45,7 @@ def all_ops() -> NDArray[np.uint8]:
 
 @cache
 def _arch_of_code() -> NDArray[np.int32]:
-    """NATS index of each base-5 code, ``(15625,)`` (read-only): the inverse of NATS order."""
+    """NATS index of each base-5 code, ``(cells,)`` (read-only): the inverse of NATS order."""
     table = np.empty(N_ARCHS, dtype=np.int32)
     table[all_ops() @ _PLACES] = np.arange(N_ARCHS, dtype=np.int32)
     table.setflags(write=False)
@@ -83,57 +82,72 @@ def to_archs(ops: ArrayLike) -> NDArray[np.int32]:
     return _arch_of_code()[ops @ _PLACES]
 
 
+def _string(ops: Iterable[int]) -> str:
+    """NATS-Bench's string of six digits."""
+    names = [f"{OPERATIONS[op]}~{source}" for op, (source, _) in zip(ops, EDGES, strict=True)]
+    return "+".join(f"|{'|'.join(part)}|" for part in (names[:1], names[1:3], names[3:]))
+
+
+@cache
+def all_strings() -> tuple[str, ...]:
+    """Strings of all cells, in NATS order."""
+    return tuple(map(_string, all_ops().tolist()))
+
+
+@cache
+def _arch_of_string() -> dict[str, int]:
+    """NATS index of each string."""
+    return {string: arch for arch, string in enumerate(all_strings())}
+
+
 def to_string(arch: int) -> str:
     """NATS-Bench's string of one cell.
 
     >>> to_string(0)
     '|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|'
     """
-    names = [f"{OPERATIONS[o]}~{i}" for o, (i, _) in zip(to_ops(arch), EDGES, strict=True)]
-    return "+".join(f"|{'|'.join(part)}|" for part in (names[:1], names[1:3], names[3:]))
+    return _string(to_ops(arch))
 
 
 def to_arch(cell: str | int) -> int:
     """NATS index of one cell, given as its string, as six digits (``"421211"``) or as the index itself.
 
+    >>> to_arch("421211")
+    0
+
     Raises
     ------
     ValueError
-        If it is none of the three, with a cell as it should look.
+        If it is none of the three; the message shows a valid cell.
     """
     text = str(cell).strip()
     if re.fullmatch(r"[0-4]{6}", text):
         return int(to_archs([int(digit) for digit in text]))
     if re.fullmatch(r"\d{1,5}", text) and int(text) < N_ARCHS:
         return int(text)
-    edges = _EDGE.findall(text)
-    wrong = (
-        not _STRING.fullmatch(text)
-        or [int(node) for _, node in edges] != [i for i, _ in EDGES]
-        or any(name not in OPERATIONS for name, _ in edges)
-    )
-    if wrong:
+    arch = _arch_of_string().get(re.sub(r"\s", "", text))
+    if arch is None:
         raise ValueError(
             f"{text[:120]!r} is no cell of the search space: expected a NATS index from 0 to {N_ARCHS - 1}, "
             f"six digits from 0 to {N_OPERATIONS - 1}, or a string like {to_string(0)!r} "
             f"with the operations {', '.join(OPERATIONS)}"
         )
-    return int(to_archs([OPERATIONS.index(name) for name, _ in edges]))
+    return arch
 
 
 def operation_counts(archs: ArrayLike) -> NDArray[np.int64]:
-    """How often each operation stands in each cell: ``(…)`` indices to ``(…, 5)`` counts that sum to 6."""
+    """Number of edges with each operation: ``(…)`` NATS indices to ``(…, 5)`` counts, which sum to 6."""
     return (to_ops(archs)[..., None] == np.arange(N_OPERATIONS)).sum(axis=-2)
 
 
 @cache
 def single_operation_archs() -> NDArray[np.int32]:
-    """The five cells made of one operation alone, ``(5,)``, in the order of `OPERATIONS`."""
+    """NATS indices of the five cells with one operation on all edges, ``(5,)``, in the order of `OPERATIONS`."""
     return to_archs(np.repeat(np.arange(N_OPERATIONS)[:, None], N_EDGES, axis=1))
 
 
 def neighbours(arch: int) -> NDArray[np.int32]:
-    """The 24 cells that differ from a cell in one operation, ``(24,)``, by edge and then by digit."""
+    """NATS indices of the cells that differ from a cell in one operation, ``(24,)``, ordered by edge, then by digit."""
     ops = to_ops(arch)
     changed = np.repeat(ops[None], N_EDGES * N_OPERATIONS, axis=0)
     edge, operation = np.divmod(np.arange(N_EDGES * N_OPERATIONS), N_OPERATIONS)

@@ -1,0 +1,34 @@
+"""Groups of devices, by their names: the paper's, HELP's test split, and families."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+# The devices of the paper's section 3.2. The Gaussians of Ξ are fitted to their operations.
+PAPER_DEVICES = (
+    *("edgegpu", "raspi4", "pixel3", "eyeriss", "fpga", "silver_4114", "silver_4210r", "gold_6226", "gold_6240"),
+    *("essential_ph_1", "samsung_s7", "samsung_a50", "pixel2"),
+    *("1080ti_1", "2080ti_1", "titan_rtx_1", "titanx_1", "titanxp_1"),
+)
+# HELP's test split. The stored policy was trained without these devices and their families.
+TEST_DEVICES = ("titan_rtx_1", "gold_6226", "pixel2", "raspi4", "eyeriss", "fpga")
+
+
+def family(name: str) -> str:
+    """Name of a device without the batch size.
+
+    >>> family("titan_rtx_256")
+    'titan_rtx'
+    """
+    return re.sub(r"_(1|32|256)$", "", name)
+
+
+def without_family(names: Iterable[str], tested: Iterable[str]) -> tuple[str, ...]:
+    """Those of `names`, in order, that are not in the family of a tested device.
+
+    >>> without_family(["titan_rtx_1", "titanx_1"], ["titan_rtx_256"])
+    ('titanx_1',)
+    """
+    out = {family(name) for name in tested}
+    return tuple(name for name in names if family(name) not in out)
