@@ -1,26 +1,25 @@
-"""Training-free scores: what a network's quality looks like before a single step of training.
+"""Training-free scores of a network, which is not trained for them.
 
-Three scores of one network, and their combination p (the paper's section 3.2; FreeREA, Cavagnero et al. 2023):
+Three scores and their mean p (section 3.2 of the paper; FreeREA, Cavagnero et al. 2023):
 
-- `naswot`: how differently the ReLUs of a fresh network answer to the images of a batch (Mellor et al. 2021);
-- `log_synflow`: how much every weight matters to a positive, linear version of the network;
-- `skip_score`: how far the cell's `skip_connect` edges reach;
-- `score`: p, the mean of the three, each normalised over the search space; `stored_score`, from the table.
+- `naswot`: how much the ReLU codes of a batch of images differ in an untrained network (Mellor et al. 2021);
+- `log_synflow`: saliency of the weights in a positive, linear version of the network;
+- `skip_score`: mean reach of the cell's `skip_connect` edges;
+- `freerea_score`: p, the mean of the three, each normalised over the search space.
 
-The functions on networks are the plain definitions: any torch network, one at a time, nothing shared. What scores
-the 15,625 cells of the search space quickly is `simmore.scoring`, which the tests hold to these.
+`naswot` and `log_synflow` take any torch network. `simmore.proxies.scoring` computes them faster for the cells of the
+search space. The tests compare the two.
 """
 
 from __future__ import annotations
 
 import copy
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simmore import data, space
+from simmore import space
 from simmore.errors import needs
 
 if TYPE_CHECKING:
@@ -33,26 +32,26 @@ _SKIP = space.OPERATIONS.index("skip_connect")
 def naswot(network: nn.Module, images: torch.Tensor) -> float:
     """NASWOT of a network: ``log|det K|`` of the kernel of its binary ReLU codes.
 
-    An image's code has one bit for every output of every ReLU: is it positive? ``K[a, b]`` is the number of bits
-    in which images a and b agree, ``K = C Cᵀ + (1−C)(1−C)ᵀ``, which is a whole number, exact in float32.
-    Batch norm uses the statistics of the batch, as in a network that is about to be trained.
+    The code C of an image has one bit for each output of each ReLU: 1 if the output is positive. ``K[a, b]`` is the
+    number of bits in which images a and b agree, ``K = C Cᵀ + (1−C)(1−C)ᵀ``. It is a whole number, exact in float32.
+    Batch norm uses the statistics of the batch, as at the start of training.
 
     Parameters
     ----------
     network
-        Any network whose ReLUs are `torch.nn.ReLU` modules. It is left as it was.
+        Any network whose ReLUs are `torch.nn.ReLU` modules. It is not changed.
     images
         ``(batch, channels, height, width)``, on the network's device.
 
     Returns
     -------
     float
-        −inf where K is singular: two images with the same code, or a network that has no ReLU.
+        −inf if K is singular: two images have the same code, or the network has no ReLU.
 
     Raises
     ------
     ValueError
-        If the batch does not fit the network (with torch's own message), or is not a batch.
+        If the images do not fit the network (with torch's own message), or are fewer than two.
 
     Notes
     -----
@@ -64,7 +63,7 @@ def naswot(network: nn.Module, images: torch.Tensor) -> float:
 
     if images.ndim != 4 or len(images) < 2:
         raise ValueError(f"NASWOT compares images: a batch of at least two is needed, got {tuple(images.shape)}")
-    network = copy.deepcopy(network).train()  # a copy, as batch norm notes its running statistics
+    network = copy.deepcopy(network).train()  # batch norm would change its running statistics
     kernel = images.new_zeros((len(images), len(images)), dtype=torch.float32)
 
     def add_agreements(_module: nn.Module, _inputs: tuple, outputs: torch.Tensor) -> None:
@@ -79,7 +78,7 @@ def naswot(network: nn.Module, images: torch.Tensor) -> float:
 
 
 def agreements(outputs: torch.Tensor) -> torch.Tensor:
-    """In how many bits each pair of images agrees: ``(batch, …)`` values to ``(batch, batch)`` counts, float32.
+    """Number of bits in which each two images agree: ReLU outputs ``(batch, …)`` to float32 ``(batch, batch)``.
 
     >>> import torch
     >>> agreements(torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 2.0]]))
@@ -92,20 +91,20 @@ def agreements(outputs: torch.Tensor) -> torch.Tensor:
 
 
 def log_abs_det(kernel: torch.Tensor) -> float:
-    """``log|det K|`` in float64; −inf where K is singular."""
+    """``log|det K|`` in float64; −inf if K is singular."""
     return float(kernel.double().slogdet().logabsdet)
 
 
 def log_synflow(network: nn.Module, image_shape: tuple[int, int, int]) -> float:
     """LogSynflow of a network: ``Σ |w · log(1 + ∂R/∂w)|`` over the weights of its convolutions and linear layers.
 
-    R is the sum of the logits for one image of ones, in a version of the network with batch norm left out and
-    every parameter replaced by its absolute value, in float64 (products of dozens of layers overflow float32).
+    R is the sum of the logits for one image of ones. The network has no batch norm, and each parameter is replaced by
+    its absolute value. All is float64, because products of dozens of layers overflow float32.
 
     Parameters
     ----------
     network
-        Any network of convolutions, linear layers and ReLUs that returns its logits. It is left as it was.
+        Any network of convolutions, linear layers and ReLUs that returns its logits. It is not changed.
     image_shape
         ``(channels, height, width)`` of one image.
 
@@ -139,7 +138,7 @@ def log_synflow(network: nn.Module, image_shape: tuple[int, int, int]) -> float:
 
 
 def _forward(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """The network's output, or a `ValueError` that names the images where they do not fit."""
+    """Output of the network, or a `ValueError` that gives the shape of the images if they do not fit."""
     try:
         return network(images)
     except RuntimeError as error:
@@ -147,7 +146,7 @@ def _forward(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
 
 
 def skip_score(archs: ArrayLike) -> NDArray[np.float64]:
-    """SkipScore of cells: mean of ``j − i − 1`` over a cell's `skip_connect` edges ``i→j``, 0 where it has none.
+    """SkipScore of cells: mean of ``j − i − 1`` over the `skip_connect` edges ``i→j`` of a cell, 0 without any.
 
     Parameters
     ----------
@@ -172,12 +171,12 @@ def skip_score(archs: ArrayLike) -> NDArray[np.float64]:
 
 
 def normalise(values: ArrayLike) -> NDArray[np.float64]:
-    """Min–max normalisation over all given values: the smallest becomes 0, the largest 1.
+    """Min–max normalisation: the smallest value becomes 0, the largest 1.
 
     Raises
     ------
     ValueError
-        For NaN, infinities, or values that are all the same.
+        For NaN or infinite values, or if all values are equal.
 
     >>> normalise([2, 4, 3])
     array([0. , 1. , 0.5])
@@ -189,27 +188,12 @@ def normalise(values: ArrayLike) -> NDArray[np.float64]:
     return (values - low) / (high - low)
 
 
-def score(naswot: ArrayLike, logsynflow: ArrayLike, skip: ArrayLike) -> NDArray[np.float64]:
-    """Score p of every cell: the mean of the three scores, each normalised over the cells given, so in [0, 1].
+def freerea_score(naswot: ArrayLike, logsynflow: ArrayLike, skip: ArrayLike) -> NDArray[np.float64]:
+    """Score p ``(cells,)`` in [0, 1]: mean of the three scores, each normalised over the given cells.
 
     Parameters
     ----------
     naswot, logsynflow, skip
-        ``(cells,)`` each, finite, over the whole search space (the paper's section 3.2).
+        Finite, ``(cells,)`` each. The paper normalises over the whole search space (section 3.2).
     """
     return np.mean([normalise(values) for values in (naswot, logsynflow, skip)], axis=0)
-
-
-@cache
-def stored_score(dataset: str = "cifar10") -> NDArray[np.float64]:
-    """Score p of all cells from the package's own table, ``(15625,)`` in NATS order (read-only).
-
-    Raises
-    ------
-    TableMissing
-        If there is no table of this data set.
-    """
-    table = data.scores(dataset)
-    values = score(table["naswot"], table["logsynflow"], table["skip"])
-    values.setflags(write=False)
-    return values

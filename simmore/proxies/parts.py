@@ -1,7 +1,10 @@
-"""Parts of a scoring job: each is whole on the disk or not there, so that the job can be stopped at any moment.
+"""Parts of a scoring job, so that a job can be stopped and resumed at any time.
 
-A part is some reduced cells, one score and one seed. Workers return it, whoever started the job writes it: aside,
-onto the disk, and only then under its name. A part that is cut off or altered is not read, and scored again.
+A part is one score of some canonical forms for one seed. Workers return it. The process that started the job writes
+its file in one step, so a file is complete or absent. A truncated or altered file is removed, and its part is scored
+again.
+
+The files are ``.npz`` without pickled objects: reading a file cannot run code, which `joblib.Memory` does not promise.
 """
 
 from __future__ import annotations
@@ -15,25 +18,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from simmore import data, parallel, space
 from simmore.errors import needs
 from simmore.files import replace
+from simmore.space.canonical import Ops
 
 if TYPE_CHECKING:
-    from simmore.proxies.supernetwork import Inputs, Task
+    from simmore.proxies.supernetwork import Inputs
 
 BATCH = 64  # images for NASWOT
-CHUNK = 16  # reduced cells a part: two or three seconds of one core are what a kill loses
-DEFINITION = 1  # of the scores; a change that changes a score raises it, and old parts are left alone
+CHUNK = 16  # canonical forms per part: a kill loses two or three seconds of one core
+DEFINITION = 1  # of the scores; raise it with each change that changes a score, so that old parts are not read
 
 Score = Literal["naswot", "logsynflow"]
-SCORES: tuple[Score, ...] = ("logsynflow", "naswot")  # what has to be computed, the quicker one first
+SCORES: tuple[Score, ...] = ("logsynflow", "naswot")  # the faster one first
 
 
 class Part(NamedTuple):
-    """A piece of a job: some reduced cells, one score, one seed."""
+    """One score of some canonical forms for one seed."""
 
     score: Score
     seed: int
@@ -42,54 +46,103 @@ class Part(NamedTuple):
     batch: int
     inputs: Inputs
     number: int
-    classes: tuple[tuple[int, ...], ...]
+    forms: tuple[Ops, ...]
 
     @property
     def path(self) -> Path:
-        """File of the part below the job's folder. NASWOT does not depend on the classes: data sets share it."""
+        """File of the part in the folder of the job. NASWOT does not depend on `n_classes`: data sets share it."""
         shown = f"batch{self.batch}" if self.inputs == "noise" else f"batch{self.batch}-{self.inputs}"
         what = shown if self.score == "naswot" else f"{self.n_classes}classes"
         folder = f"{self.score}-{self.size}px-{what}-seed{self.seed}-v{DEFINITION}"
         return Path(folder) / f"{self.number:04d}.npz"
 
+    def archs(self) -> NDArray[np.int32]:
+        """NATS indices of the part's cells, in the order of its result."""
+        classes = space.canonical_classes()
+        return np.array([arch for ops in self.forms for arch in classes[ops]], dtype=np.int32)
+
 
 class Scored(NamedTuple):
-    """A part's result: for each cell its score and its share of the seconds, ``(cells,)`` each."""
+    """Result of a part: each cell's score and share of the processor seconds, ``(cells,)`` each."""
 
     archs: NDArray[np.int32]
     values: NDArray[np.float64]
     seconds: NDArray[np.float64]
 
 
+def parts(
+    score: Score,
+    dataset: str,
+    seed: int,
+    batch: int = BATCH,
+    inputs: Inputs = "noise",
+    *,
+    archs: ArrayLike | None = None,
+) -> list[Part]:
+    """Parts of one score of one data set for one seed.
+
+    If `archs` is None, the parts hold all cells, `CHUNK` canonical forms each, in an order that is shuffled (always
+    in the same way) so that the parts take about the same time. Otherwise each part is one canonical form of `archs`.
+    """
+    task = data.task(dataset)
+    if archs is None:
+        forms = sorted(space.canonical_classes())
+        order = np.random.default_rng(0).permutation(len(forms)).tolist()
+        chunks = [tuple(forms[k] for k in order[begin : begin + CHUNK]) for begin in range(0, len(order), CHUNK)]
+    else:
+        chunks = [(ops,) for ops in sorted({space.canonical_form(arch).ops for arch in np.unique(archs).tolist()})]
+    common = (score, seed, task.size, task.n_classes, batch, inputs)
+    return [Part(*common, number, chunk) for number, chunk in enumerate(chunks)]
+
+
 def score_part(part: Part) -> tuple[Part, Scored]:
-    """Score one part with one thread; cells that share a reduced cell share its seconds equally."""
+    """Score one part with one thread. Cells with the same canonical form share its seconds equally."""
     with needs("torch"):
         import torch
     from simmore.proxies import fast_logsynflow, fast_naswot
 
-    archs: list[int] = []
     values: list[float] = []
     seconds: list[float] = []
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        for ops in part.classes:
+        for ops in part.forms:
             begin = time.process_time()
             if part.score == "naswot":
-                found = fast_naswot.naswot_class(ops, part.seed, part.size, part.batch, part.inputs)
+                found = list(fast_naswot.naswot(ops, part.seed, part.size, part.batch, part.inputs).values())
             else:
-                value = fast_logsynflow.log_synflow_class(ops, part.seed, part.size, part.n_classes)
-                found = dict.fromkeys(space.canonical_classes()[ops], value)
-            archs += found
-            values += found.values()
+                value = fast_logsynflow.log_synflow(ops, part.seed, part.size, part.n_classes)
+                found = [value] * len(space.canonical_classes()[ops])
+            values += found
             seconds += [(time.process_time() - begin) / len(found)] * len(found)
     finally:
         torch.set_num_threads(threads)
-    return part, Scored(np.array(archs, np.int32), np.array(values), np.array(seconds))
+    return part, Scored(part.archs(), np.array(values), np.array(seconds))
 
 
-def read_part(part: Part, folder: Path) -> Scored | None:
-    """A part that was scored before; None if it is not there, or is not whole (then it is removed)."""
+def score_parts(
+    missing: Sequence[Part], folder: Path, *, n_jobs: int = -1, dask: str | None = None
+) -> Iterator[Scored]:
+    """Score parts on several cores or a cluster. Each is written as soon as it is scored, in any order."""
+    for part, scored in parallel.unordered(score_part, missing, n_jobs=n_jobs, dask=dask):
+        write_part(part, scored, folder)
+        yield scored
+
+
+def write_part(part: Part, scored: Scored, folder: Path) -> None:
+    """Write a part's file in one step."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **scored._asdict())
+    replace(folder / part.path, buffer.getvalue())
+
+
+def read_parts(wanted: Iterable[Part], folder: Path) -> dict[Part, Scored]:
+    """Those of some parts that have a complete file."""
+    return {part: found for part in wanted if (found := _read_part(part, folder)) is not None}
+
+
+def _read_part(part: Part, folder: Path) -> Scored | None:
+    """A part from its file; None if there is no file, or a damaged one, which is removed."""
     file = folder / part.path
     try:
         with np.load(file, allow_pickle=False) as arrays:
@@ -100,66 +153,16 @@ def read_part(part: Part, folder: Path) -> Scored | None:
         file.unlink(missing_ok=True)
         return None
     archs, values, seconds = scored
-    whole = (
-        np.array_equal(archs, cells(part))
-        and values.shape == seconds.shape == archs.shape
-        and not np.isnan(values).any()
-    )
-    if not whole:
+    whole = np.array_equal(archs, part.archs()) and values.shape == seconds.shape == archs.shape
+    if not whole or np.isnan(values).any():
         file.unlink(missing_ok=True)
         return None
     return scored
 
 
-def read_parts(wanted: Iterable[Part], folder: Path) -> dict[Part, Scored]:
-    """Those of some parts that were scored before."""
-    return {part: found for part in wanted if (found := read_part(part, folder)) is not None}
-
-
-def score_parts(
-    missing: Sequence[Part], folder: Path, *, n_jobs: int = -1, dask: str | None = None
-) -> Iterator[Scored]:
-    """Score parts on many cores or a cluster, and keep each as soon as it is there, in any order."""
-    for part, scored in parallel.unordered(score_part, missing, n_jobs=n_jobs, dask=dask):
-        write_part(part, scored, folder)
-        yield scored
-
-
-def write_part(part: Part, scored: Scored, folder: Path) -> None:
-    """Keep a part: it is on the disk, whole, or not there."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **scored._asdict())
-    replace(folder / part.path, buffer.getvalue())
-
-
-def cells(part: Part) -> NDArray[np.int32]:
-    """NATS indices of a part's cells, in the order of its result."""
-    members = space.canonical_classes()
-    return np.array([arch for ops in part.classes for arch in members[ops]], dtype=np.int32)
-
-
-def parts(score: Score, dataset: str, seed: int, batch: int = BATCH, inputs: Inputs = "noise") -> list[Part]:
-    """All parts of one score of one data set for one seed.
-
-    The reduced cells are shuffled, the same way at any time, so that the parts take about as long as each other.
-    """
-    task = task_of(dataset)
-    reduced = sorted(space.canonical_classes())
-    order = np.random.default_rng(0).permutation(len(reduced)).tolist()
-    chunks = [tuple(reduced[k] for k in order[begin : begin + CHUNK]) for begin in range(0, len(order), CHUNK)]
-    common = (score, seed, task.size, task.n_classes, batch, inputs)
-    return [Part(*common, number, chunk) for number, chunk in enumerate(chunks)]
-
-
-def task_of(dataset: str) -> Task:
-    """Image size and number of classes of a data set."""
-    from simmore.proxies import supernetwork
-
-    return supernetwork.TASKS[known(dataset)]
-
-
-def known(dataset: str) -> str:
-    """Give `dataset` back if there is one of that name."""
-    if dataset not in data.DATASETS:
-        raise ValueError(f"there is no data set {dataset!r}: there are {', '.join(data.DATASETS)}")
-    return dataset
+def by_seed(scored: Iterable[tuple[Part, Scored]], seeds: Sequence[int]) -> dict[Score, NDArray[np.float64]]:
+    """Scores of all cells from parts, ``(seeds, 15625)`` each; NaN where no part has the cell."""
+    values: dict[Score, NDArray[np.float64]] = {name: np.full((len(seeds), space.N_ARCHS), np.nan) for name in SCORES}
+    for part, found in scored:
+        values[part.score][list(seeds).index(part.seed), found.archs] = found.values
+    return values

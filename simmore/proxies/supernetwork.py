@@ -1,19 +1,18 @@
-"""One seeded super-network: the initialisation of every cell, and the images that it is shown.
+"""One seeded super-network: the initialisation of every cell, and the images for its scores.
 
-A seed stands for one super-network: at each of the 15 cell positions, each of the six edges has one 1×1 and one
-3×3 convolution, drawn once. A cell's network for that seed is the sub-network of its operations; stem, reduction
-blocks and classifier are common to all. A cell takes the edges that its canonical form takes, so cells that are one
-network have the same weights in the same places. A score depends on the cell and the seed alone, and not on what was
-scored before, on the number of processes, or on the machine of a cluster.
+A seed stands for one super-network. At each of the 15 cell positions, each of the six edges has one 1×1 and one 3×3
+convolution, drawn once. The network of a cell is the sub-network of its operations. Stem, reduction blocks and
+classifier are common to all cells. A cell takes the weights of the edges of its canonical form, so cells that are the
+same network have the same weights in the same places.
 
-`initialise` puts these weights into a plain network, which scores as the fast implementations do.
+A score therefore depends on the cell and the seed only. It does not depend on the order in which cells are scored, on
+the number of processes or on the machine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +20,7 @@ import numpy as np
 from simmore import space
 from simmore.errors import needs
 from simmore.space import CELLS_PER_STAGE, CHANNELS
-from simmore.space.canonical import CONV_1X1, CONV_3X3
+from simmore.space.canonical import CONV_1X1, CONV_3X3, CONVOLUTIONS
 
 with needs("torch"):
     import torch
@@ -29,26 +28,14 @@ with needs("torch"):
 
 MAX_CLASSES = 120
 
-Inputs = Literal["noise", "natural"]  # what `images` gives
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a data set asks of a network."""
-
-    size: int
-    """Height and width of an image, pixels."""
-    n_classes: int
-
-
-TASKS = {"cifar10": Task(32, 10), "cifar100": Task(32, 100), "ImageNet16-120": Task(16, 120)}
+Inputs = Literal["noise", "natural"]  # kinds of `images`
 
 
 def images(seed: int, size: int, batch: int = 64, inputs: Inputs = "noise") -> Tensor:
-    """Images ``(batch, 3, size, size)`` of one seed, mean about 0 and variance 1; no data set is involved.
+    """Images ``(batch, 3, size, size)`` of one seed with mean about 0 and variance 1. No data set is involved.
 
-    ``noise`` is standard-normal; ``natural`` is the same noise with an amplitude that falls as one over the
-    spatial frequency, as that of natural images does (Field 1987): neighbouring pixels are alike.
+    ``noise`` is standard-normal. ``natural`` is the same noise with an amplitude that is inversely proportional to the
+    spatial frequency, as in natural images (Field 1987): neighbouring pixels are similar.
     """
     noise = torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(seed))
     if inputs == "noise":
@@ -59,19 +46,28 @@ def images(seed: int, size: int, batch: int = 64, inputs: Inputs = "noise") -> T
     return smooth / smooth.std()
 
 
+def blocks() -> list[int | str]:
+    """Parts of a network from stem to classifier: cell positions 0 … 14, and the reduction blocks "A" and "B"."""
+    stages = [range(stage * CELLS_PER_STAGE, (stage + 1) * CELLS_PER_STAGE) for stage in range(len(CHANNELS))]
+    return [*stages[0], "A", *stages[1], "B", *stages[2]]
+
+
 @lru_cache(maxsize=2)
 def weights(seed: int) -> Mapping[str, Tensor]:
     """All weights of the super-network, float32, by name.
 
-    ``stem``, ``classifier`` ``(120, 64)`` (a data set takes as many rows as it has classes), and for cell position
-    l = 0 … 14 and edge e ``l.e.op`` for both convolutions; ``r.a``, ``r.b``, ``r.down`` of the reduction r = A, B.
-    Batch norms are at their beginning (1 and 0), and so is the classifier's bias (0), which no score uses.
+    - ``stem``;
+    - ``l.e.op``: convolution `op` on edge e of the cell at position l;
+    - ``r.a``, ``r.b``, ``r.down``: convolutions of the reduction block r, A or B;
+    - ``classifier`` ``(120, 64)``: a data set takes as many rows as it has classes.
+
+    Batch norms (scale 1, shift 0) and the classifier's bias (0) are not among them.
 
     Notes
     -----
-    He et al.'s initialisation: normal with variance 2 / fan-in, as in the FreeREA authors' scores.
+    He et al.'s initialisation: normal with variance 2 / fan-in, as in the published scores of FreeREA.
     """
-    generator = torch.Generator().manual_seed(2**32 + seed)  # not the stream of `images`
+    generator = torch.Generator().manual_seed(2**32 + seed)  # another stream than that of `images`
     drawn: dict[str, Tensor] = {}
 
     def draw(name: str, *shape: int) -> None:
@@ -79,45 +75,44 @@ def weights(seed: int) -> Mapping[str, Tensor]:
         drawn[name] = torch.randn(shape, generator=generator) * (2 / fan_in) ** 0.5
 
     draw("stem", CHANNELS[0], 3, 3, 3)
-    for stage, channels in enumerate(CHANNELS):
-        if stage:
-            block = "AB"[stage - 1]
+    for block in blocks():
+        if isinstance(block, str):
+            channels = CHANNELS[1 + "AB".index(block)]
             draw(f"{block}.a", channels, channels // 2, 3, 3)
             draw(f"{block}.b", channels, channels, 3, 3)
             draw(f"{block}.down", channels, channels // 2, 1, 1)
-        for position in range(stage * CELLS_PER_STAGE, (stage + 1) * CELLS_PER_STAGE):
-            for edge in range(6):
-                draw(f"{position}.{edge}.{CONV_1X1}", channels, channels, 1, 1)
-                draw(f"{position}.{edge}.{CONV_3X3}", channels, channels, 3, 3)
+            continue
+        channels = CHANNELS[block // CELLS_PER_STAGE]
+        for edge in range(space.N_EDGES):
+            draw(f"{block}.{edge}.{CONV_1X1}", channels, channels, 1, 1)
+            draw(f"{block}.{edge}.{CONV_3X3}", channels, channels, 3, 3)
     draw("classifier", MAX_CLASSES, CHANNELS[-1])
     return drawn
 
 
+def initial_weights(arch: int, seed: int, n_classes: int = 10) -> dict[str, Tensor]:
+    """Weights of a cell's network by the names of `space.network`'s parameters, without the batch norms."""
+    drawn, edges = weights(seed), space.canonical_form(arch).weight_edges
+    found = {
+        "stem.0.weight": drawn["stem"],
+        "classifier.weight": drawn["classifier"][:n_classes],
+        "classifier.bias": torch.zeros(n_classes),
+    }
+    for number, block in enumerate(blocks()):
+        path = f"cells.{number}"
+        if isinstance(block, str):
+            found[f"{path}.conv_a.op.1.weight"] = drawn[f"{block}.a"]
+            found[f"{path}.conv_b.op.1.weight"] = drawn[f"{block}.b"]
+            found[f"{path}.downsample.1.weight"] = drawn[f"{block}.down"]
+            continue
+        for edge, op in enumerate(space.to_ops(arch).tolist()):
+            if op in CONVOLUTIONS:
+                found[f"{path}.layers.{edge}.op.1.weight"] = drawn[f"{block}.{edges[edge]}.{op}"]
+    return found
+
+
 def initialise(network: nn.Module, arch: int, seed: int) -> nn.Module:
-    """Put the weights of one seed into a network of `space.network`, in place, and give it back."""
+    """Put the weights of one seed into a new network of `space.network`, in place, and return it."""
     body: Any = getattr(network, "body", network)
-    drawn, slots, position = weights(seed), space.canonical_form(arch).weight_edges, 0
-    with torch.no_grad():
-        body.stem[0].weight.copy_(drawn["stem"])
-        body.classifier.weight.copy_(drawn["classifier"][: len(body.classifier.weight)])
-        body.classifier.bias.zero_()
-        for cell in body.cells:
-            if not hasattr(cell, "layers"):
-                block = "A" if position == CELLS_PER_STAGE else "B"
-                cell.conv_a.op[1].weight.copy_(drawn[f"{block}.a"])
-                cell.conv_b.op[1].weight.copy_(drawn[f"{block}.b"])
-                cell.downsample[1].weight.copy_(drawn[f"{block}.down"])
-                continue
-            for layer, op, slot in zip(cell.layers, space.to_ops(arch).tolist(), slots, strict=True):
-                if op in (CONV_1X1, CONV_3X3):
-                    layer.op[1].weight.copy_(drawn[f"{position}.{slot}.{op}"])
-            position += 1
+    body.load_state_dict(initial_weights(arch, seed, len(body.classifier.weight)), strict=False)
     return network
-
-
-@cache
-def inverse_counts(size: int, dtype: torch.dtype) -> Tensor:
-    """One over the number of pixels in each 3×3 window, ``(1, 1, size, size)``."""
-    inside = torch.full((size,), 3.0, dtype=dtype)
-    inside[[0, -1]] = 2.0
-    return 1 / (inside[:, None] * inside[None, :])[None, None]
