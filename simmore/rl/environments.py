@@ -1,4 +1,4 @@
-"""The MDP as environments: `CellEnv` for gymnasium, `CellVecEnv` for stable-baselines3, both on `mdp.Episodes`."""
+"""The MDP as environments: `CellEnv` for gymnasium, `CellVecEnv` for stable-baselines3. Both run `mdp.Episodes`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+from stable_baselines3.common.vec_env import VecEnv
 
-from simmore import space
+from simmore import devices, proxies, space
 from simmore.rl.mdp import (
     HISTORY,
     LATENCY_BOUND,
@@ -32,34 +32,62 @@ def observation_space() -> gym.spaces.Box:
 
 
 class CellEnv(gym.Env[NDArray[np.float32], NDArray[np.int64]]):
-    """Edit one cell on one synthetic device.
+    """Edit one cell of NATS-Bench on a synthetic device (paper, section 3.1).
 
-    ## Action
-    ``MultiDiscrete([6, 5])``: ``[edge, operation]`` puts the operation on the edge; it may leave the cell as it is.
+    ## Description
+    The agent edits one operation of a cell per step. After each edit it sees the cell's latency on the device. It
+    never sees what an unknown device would not reveal: the latencies of other cells, the fastest and the slowest one.
 
-    ## Observation
-    ``Box``, float32 ``(241,)``, see `Observer`. Nothing in it that an unknown device would not reveal.
+    ## Action Space
+    ``MultiDiscrete([6, 5])``: ``[edge, operation]`` puts the operation on the edge. An action may leave the cell as
+    it is.
 
-    ## Reward
-    r = p + ℓ̄ ∈ [0, 2] of the cell after the action (paper, section 3.1); ℓ̄ is normalised over the device's
-    fastest and slowest cell, which the reward may know and the observation not.
+    | Num | Action    | Values                                                                           |
+    |-----|-----------|----------------------------------------------------------------------------------|
+    | 0   | edge      | 0→1, 0→2, 1→2, 0→3, 1→3, 2→3                                                     |
+    | 1   | operation | `none`, `skip_connect`, `nor_conv_1x1`, `nor_conv_3x3`, `avg_pool_3x3`           |
 
-    ## Episode
-    Starts at a uniformly random cell on a newly drawn device; truncated after 50 steps, never terminated.
-    `info`: ``arch`` (NATS index) and ``latency_ms``.
+    ## Observation Space
+    ``Box``, float32 ``(241,)``. The last five steps stand oldest first; steps before the start are zeros. ℓ₀ is the
+    latency of the episode's first cell.
+
+    | Num        | Observation                                                | Min | Max |
+    |------------|------------------------------------------------------------|-----|-----|
+    | 0–29       | current cell: one-hot operation of each edge               | 0   | 1   |
+    | 30         | its latency, ln(ℓ / ℓ₀)                                    | −10 | 10  |
+    | 31 + 42k … | past step k = 0 … 4: its cell, 30 numbers as above         | 0   | 1   |
+    | 61 + 42k   | its latency, ln(ℓ / ℓ₀)                                    | −10 | 10  |
+    | 62 + 42k … | the action taken there: one-hot edge (6) and operation (5) | 0   | 1   |
+
+    ## Rewards
+    r = p + ℓ̄ ∈ [0, 2] of the cell after the action: its training-free score p, and its inverse latency ℓ̄, which is 1
+    for the device's fastest cell and 0 for its slowest.
+
+    ## Starting State
+    A cell drawn uniformly, on a device drawn anew at every reset.
+
+    ## Episode End
+    The episode is truncated after 50 steps. It never terminates.
+
+    ## Info
+    ``arch`` (NATS index of the current cell) and ``latency_ms`` (its latency in ms).
+
+    ## Arguments
+    ``gymnasium.make("simmore/Cell-v0")`` takes both as keywords.
 
     Parameters
     ----------
     sampler
-        Draws the device, anew at every reset.
+        Ξ, the distribution of the devices; by default fitted to the paper's 18 devices.
     score
-        p of all cells, ``(15625,)``.
+        p of all cells, ``(15625,)`` in [0, 1]; by default the stored score on CIFAR-10.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012
 
-    def __init__(self, sampler: DeviceSampler, score: NDArray[np.float64]) -> None:
-        self._episode = Episodes(1, sampler, score)
+    def __init__(self, sampler: DeviceSampler | None = None, score: NDArray[np.float64] | None = None) -> None:
+        sampler = devices.SyntheticDevices.fit() if sampler is None else sampler
+        self._episode = Episodes(1, sampler, proxies.stored_score() if score is None else score)
         self.action_space = gym.spaces.MultiDiscrete([space.N_EDGES, space.N_OPERATIONS])
         self.observation_space: gym.spaces.Space[Any] = observation_space()
 
@@ -80,18 +108,20 @@ class CellEnv(gym.Env[NDArray[np.float32], NDArray[np.int64]]):
 
 
 class CellVecEnv(VecEnv):
-    """Many `CellEnv` side by side, stepped in a few array operations; all episodes begin and end together.
+    """Many `CellEnv` side by side, stepped in a few array operations. All episodes begin and end together.
 
     Parameters
     ----------
     n
-        How many environments.
+        Number of environments.
     sampler, score
         As for `CellEnv`.
     seed
         Of the generator that draws devices and start cells; `reseed` sets another.
     table_ms
-        Latencies of one device, ``(15625,)``, in place of drawn ones (`Episodes`).
+        Latencies of one device, ``(15625,)`` in ms, in place of drawn devices (`Episodes`).
+    sees_history
+        False: of an observation only the current cell and its latency are shown, the rest is zero.
     """
 
     render_mode = None
@@ -104,7 +134,9 @@ class CellVecEnv(VecEnv):
         *,
         seed: int = 0,
         table_ms: NDArray[np.float64] | None = None,
+        sees_history: bool = True,
     ) -> None:
+        self._sees_history = sees_history
         self._episodes = Episodes(n, sampler, score, table_ms=table_ms)
         self._rng = np.random.default_rng(seed)
         self._actions = np.zeros(n, dtype=np.int64)
@@ -115,21 +147,26 @@ class CellVecEnv(VecEnv):
         self._rng = np.random.default_rng(seed)
 
     def reset(self) -> NDArray[np.float32]:
-        return self._episodes.begin(self._rng)
+        return self._shown(self._episodes.begin(self._rng))
 
     def step_async(self, actions: NDArray[np.int64]) -> None:
         self._actions = actions[:, 0] * space.N_OPERATIONS + actions[:, 1]
 
     def step_wait(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
         step = self._episodes.step(self._actions)
-        observation = step.observation
+        observation = self._shown(step.observation)
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if step.done:
-            # the episode is cut, not over: the learner bootstraps from the last state's value
-            for info, last in zip(infos, step.observation, strict=True):
+            # the episode is truncated: the learner bootstraps from the value of the last state
+            for info, last in zip(infos, observation, strict=True):
                 info.update({"terminal_observation": last, "TimeLimit.truncated": True})
-            observation = self._episodes.begin(self._rng)
+            observation = self.reset()
         return observation, step.reward.astype(np.float32), np.full(self.num_envs, step.done), infos
+
+    def _shown(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        if not self._sees_history:
+            observation[:, STATE_SIZE:] = 0
+        return observation
 
     def close(self) -> None:
         pass
@@ -145,23 +182,3 @@ class CellVecEnv(VecEnv):
 
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
         return [getattr(self, method_name)(*args, **kwargs)] * self.num_envs
-
-
-class CurrentStateOnly(VecEnvWrapper):
-    """Hides the past: of an observation only the current cell and its latency are left, the rest is zero."""
-
-    def reset(self) -> NDArray[np.float32]:
-        return self._hide(self.venv.reset())
-
-    def step_wait(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
-        observation, reward, done, infos = self.venv.step_wait()
-        for info in infos:
-            if "terminal_observation" in info:
-                info["terminal_observation"] = self._hide(info["terminal_observation"])
-        return self._hide(observation), reward, done, infos
-
-    @staticmethod
-    def _hide(observation: Any) -> NDArray[np.float32]:
-        hidden = np.array(observation, dtype=np.float32)
-        hidden[..., STATE_SIZE:] = 0
-        return hidden

@@ -1,7 +1,7 @@
-"""The MDP, on arrays: a controller edits a cell on a device it has never seen (paper, section 3.1).
+"""The MDP, on arrays: a policy edits a cell on a device that it has never seen (paper, section 3.1).
 
-`Observer` is what a policy sees, in training and on a real device alike; `Episodes` are the dynamics of many
-episodes side by side. `simmore.env` wraps them for gymnasium and stable-baselines3.
+`Observer` computes what a policy sees, in training and on a real device alike. `Episodes` are the dynamics of many
+episodes side by side. `simmore.rl.environments` wraps them for gymnasium and stable-baselines3.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ N_ACTIONS = space.N_EDGES * space.N_OPERATIONS  # action number = 5 · edge + op
 STATE_SIZE = space.N_EDGES * space.N_OPERATIONS + 1  # one-hot operations, latency
 PAIR_SIZE = STATE_SIZE + space.N_EDGES + space.N_OPERATIONS  # a past state and the action taken in it, one-hot
 OBSERVATION_SIZE = STATE_SIZE + HISTORY * PAIR_SIZE
-LATENCY_BOUND = 10.0  # |ln ℓ/ℓ₀| is cut here: e¹⁰ is beyond any pair of cells on a real device
+LATENCY_BOUND = 10.0  # |ln ℓ/ℓ₀| is clipped here: no two cells of a real device differ by a factor of e¹⁰
 
 
 @cache
@@ -54,8 +54,8 @@ class Observer:
     - 30: the current cell, one-hot, edge by edge; 1: its latency;
     - 5 × 42, oldest first: a past cell (30), its latency (1), the action taken there (6 + 5); zeros before the start.
 
-    A latency stands as ``ln(ℓ/ℓ₀)``, ℓ₀ the search's first measurement, so that its scale is free of the device's,
-    and needs nothing but what was measured; it is cut at ±10.
+    A latency ℓ is given as ``ln(ℓ/ℓ₀)``, clipped to ±10. ℓ₀ is the search's first measurement. The value does not
+    depend on the device's scale, and uses measurements only.
     """
 
     def __init__(self, n: int) -> None:
@@ -63,10 +63,10 @@ class Observer:
         self._log_first = np.zeros(n)
 
     def begin(self, archs: NDArray[np.int32], latency_ms: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Forget all, and see the start cells ``(n,)`` with their latencies ``(n,)`` in ms."""
+        """Forget the past, and see the start cells ``(n,)`` with their latencies ``(n,)`` in ms."""
         self._seen[:] = 0
         self._seen[:, : STATE_SIZE - 1] = _one_hot_cells()[archs]
-        # a start that does not compile has no latency to compare with: ms then stand for themselves
+        # a start that does not compile has no latency to compare with: ℓ₀ is then 1 ms
         self._log_first = np.log(np.where(np.isfinite(latency_ms), latency_ms, 1.0))
         return self._seen.copy()
 
@@ -94,7 +94,7 @@ class DeviceSampler(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """What one step of n episodes gave, each ``(n, …)``; `done` is the same for all of them."""
+    """Result of one step of n episodes, each ``(n, …)``; `done` is the same for all of them."""
 
     observation: NDArray[np.float32]
     reward: NDArray[np.float64]
@@ -102,18 +102,18 @@ class Step:
 
 
 class Episodes:
-    """n episodes side by side, of `HORIZON` steps each, all begun and ended together.
+    """n episodes side by side, of `HORIZON` steps each. All begin and end together.
 
     Parameters
     ----------
     n
-        How many.
+        Number of episodes.
     sampler
         Draws a device for each episode.
     score
         p of all cells, ``(15625,)``, in [0, 1].
     table_ms
-        Latencies of one device, ``(15625,)``, that all episodes take place on; None: devices that `sampler` draws.
+        Latencies of one device, ``(15625,)`` in ms, for all episodes; None: devices that `sampler` draws.
 
     Attributes
     ----------
@@ -146,8 +146,7 @@ class Episodes:
         """Draw a device and a uniformly random cell for each episode; return the observations ``(n, 241)``."""
         self.operation_ms = self._sampler.sample(self.n, rng)
         self.archs = rng.integers(space.N_ARCHS, size=self.n, dtype=np.int32)
-        self._fastest, slowest = self._bounds_ms()
-        self._range = np.maximum(slowest - self._fastest, 1e-12)
+        self._bounds = self._bounds_ms()
         self.steps = 0
         return self._observer.begin(self.archs, self.latency_ms())
 
@@ -165,7 +164,7 @@ class Episodes:
 
     def inverse_latency(self, latency_ms: NDArray[np.float64]) -> NDArray[np.float64]:
         """ℓ̄ = 1 − ℓ of latencies ``(n,)`` in ms: 1 for each device's fastest cell, 0 for its slowest."""
-        return 1 - (latency_ms - self._fastest) / self._range
+        return devices.inverse_latency(latency_ms, self._bounds)
 
     def step(self, actions: NDArray[np.int64]) -> Step:
         """Apply actions ``(n,)``, numbered 5 · edge + operation; reward r = p + ℓ̄ of the cells they lead to."""

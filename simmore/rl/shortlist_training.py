@@ -1,72 +1,59 @@
-"""Training the controller's network (`learned_acquisition`): PPO on devices resampled from the known ones.
+"""Training of the shortlist's policy (`simmore.rl.shortlist`): PPO on devices resampled from the known ones.
 
-A device is a known device's smooth part, moved within the prior, with that device's own residuals, shuffled, and a
-scale of its own. The posterior is denied the family that it was made from, as it is on a real new device.
+A resampled device is a known device's smooth part, moved within the prior, plus the device's own residuals, shuffled,
+at a scale of its own. The posterior does not know the family that the device was made from, as on a new device.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
+from tqdm.auto import tqdm
 
 from simmore import devices, parallel, space
-from simmore.devices import rewards
-from simmore.errors import needs
 from simmore.models import acquisition
-from simmore.models.posterior import Draws
-from simmore.models.priors import Prior, fit_variances, known_devices, make_prior, tables
-from simmore.rl.shortlist import FEATURES, FOLDS, SHORTLIST, Network, load, network_path, shortlist
+from simmore.models.known import known_devices, tables
+from simmore.models.posterior import Sampler
+from simmore.models.priors import Prior, mixture_prior
+from simmore.models.variances import fit_variances
+from simmore.rl import learner
+from simmore.rl.policy import POLICIES
+from simmore.rl.shortlist import FEATURES, FOLDS, SHORTLIST, Network, load, shortlist
 
 if TYPE_CHECKING:
     from stable_baselines3 import PPO
 
+# settings of PPO, all this project's choice
+PPO_SETTINGS: dict[str, Any] = {
+    "n_steps": 256,  # measurements in each environment between updates
+    "batch_size": 512,
+    "n_epochs": 6,
+    "learning_rate": 1e-3,
+    "ent_coef": 0.002,
+    "gamma": 1.0,
+    "gae_lambda": 0.95,
+}
 _SHUFFLED, _NEAR = 0.7, 0.8  # shares of devices with shuffled residuals, and of those near a known device
 _MOVES = (0.3, 0.7, 1.0)  # standard deviations of the local prior that a device is moved by
-_WORTH_COUNTING = 1.5  # random searches' regrets below the optimum: what is worse counts the same
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Hyperparameters, all this project's choice."""
-
-    seed: int = 0
-    """Of everything."""
-    total_steps: int = 28_672
-    """Measurements to train on, 14 rollouts: the return moves little after three."""
-    n_envs: int = 8
-    """Searches side by side."""
-    rollout: int = 256
-    """Measurements of each between updates."""
-    batch_size: int = 512
-    """Measurements a minibatch."""
-    n_epochs: int = 6
-    """Passes over a rollout."""
-    learning_rate: float = 1e-3
-    """Of Adam."""
-    entropy: float = 0.002
-    """Weight of the policy's entropy."""
-    budget: int = 10
-    """Measurements a search, the start included."""
-    draws: int = 64
-    """Devices drawn from the posterior at every step; fewer than in a search, to be quick."""
+_WORST_REGRET = 1.5  # normalised regret; every larger one counts as this
 
 
 class ResampledDevices:
-    """Devices like the known ones, but none of them.
+    """Devices that resemble the known ones.
 
     Parameters
     ----------
     known_ms, families
-        Tables ``(D, 15625)`` in ms, and their boards.
+        Latencies of the known devices, ``(D, 15625)`` in ms, and their families, ``(D,)``.
     prior
-        Made of them.
+        Made from these tables.
     """
 
     def __init__(self, known_ms: NDArray[np.float64], families: Sequence[str], prior: Prior) -> None:
@@ -77,7 +64,15 @@ class ResampledDevices:
         self._families = np.asarray(families)
 
     def sample(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Latencies of all cells, ``(15625,)`` in ms, and the components' weights without the family behind them."""
+        """Draw a device.
+
+        Returns
+        -------
+        latency_ms
+            Of all cells, ``(15625,)``.
+        weights
+            Of the prior's components, ``(1 + D,)``: zero for the family that the device was made from.
+        """
         prior = self._prior
         while True:
             d = int(rng.integers(len(self._scale_ms)))
@@ -88,11 +83,11 @@ class ResampledDevices:
             if rng.random() < _SHUFFLED:
                 relative = rng.permutation(relative)
             shape = shape + relative * prior.mean
-            if np.quantile(shape, 0.02) >= 0.03:  # latencies are positive, but for a few cells
+            if np.quantile(shape, 0.02) >= 0.03:  # almost all latencies are positive
                 break
         latency = np.maximum(shape, 0.005) * self._scale_ms[d]
-        if prior.whole_ms[d]:
-            latency = np.maximum(np.round(latency), 1)  # a phone's own scale: its timer is part of the device
+        if prior.inflation is not None and prior.inflation.whole_ms[d]:
+            latency = np.maximum(np.round(latency), 1)  # a phone keeps its scale: it belongs to the timer
         else:
             latency *= np.exp(rng.normal())
         weights = prior.weights.copy()
@@ -101,28 +96,46 @@ class ResampledDevices:
 
 
 class AcquisitionEnv(gym.Env[NDArray[np.float32], np.int64]):
-    """One search on one resampled device.
+    """Search one resampled device: choose the next cell to measure from a shortlist.
 
-    ## Action
-    ``Discrete(32)``: the shortlisted cell to measure next.
+    ## Description
+    Each step measures one cell. The posterior is updated, and a new shortlist of promising cells is made.
 
-    ## Observation
-    ``Box``, float32 ``(32, 15)``, see `learned_acquisition.shortlist`.
+    ## Action Space
+    ``Discrete(32)``: position in the shortlist of the cell to measure next.
 
-    ## Reward
-    The improvement of the best reward in hand, in regrets of random search, those below 1.5 of them not counted.
+    ## Observation Space
+    ``Box``, float32 ``(32, 15)``: the features of the shortlisted cells, see `shortlist.shortlist`. The observation
+    after the last measurement is zero.
 
-    ## Episode
-    From a uniformly random cell to `Settings.budget` measurements, then terminated.
+    ## Rewards
+    The improvement of the incumbent (the best measured cell), as a difference of normalised regrets. Regrets above
+    1.5 count as 1.5, so rewards are in [0, 1.5].
+
+    ## Starting State
+    One measured cell, drawn uniformly, on a device drawn anew at every reset.
+
+    ## Episode End
+    The episode terminates after `budget` measurements, the start included.
+
+    Parameters
+    ----------
+    posterior
+        Samples devices on the candidates.
+    device_sampler
+        Draws the devices.
+    score
+        p of all cells, ``(15625,)``.
+    budget
+        Measurements per search.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012
 
     def __init__(
-        self, draws: Draws, sampler: ResampledDevices, score: NDArray[np.float64], *, seed: int, budget: int
+        self, posterior: Sampler, device_sampler: ResampledDevices, score: NDArray[np.float64], *, budget: int = 10
     ) -> None:
-        self._draws, self._sampler, self._score, self._budget = draws, sampler, score, budget
-        self._rng = np.random.default_rng(seed)
+        self._posterior, self._sampler, self._score, self._budget = posterior, device_sampler, score, budget
         self.observation_space = gym.spaces.Box(-np.inf, np.inf, (SHORTLIST, FEATURES), np.float32)
         self.action_space: gym.spaces.Space[Any] = gym.spaces.Discrete(SHORTLIST)
 
@@ -130,101 +143,106 @@ class AcquisitionEnv(gym.Env[NDArray[np.float32], np.int64]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         super().reset(seed=seed)
-        self._latency, weights = self._sampler.sample(self._rng)
-        self._prior = dataclasses.replace(self._draws.prior, weights=weights)
-        self._reward = rewards.reward(self._score, self._latency)
-        self._worth = self._reward.max() - rewards.random_search_reward(self._reward)
-        self._measured = [int(self._rng.integers(space.N_ARCHS))]
-        self._best = max(self._reward[self._measured[0]], self._reward.max() - _WORTH_COUNTING * self._worth)
+        self._latency, weights = self._sampler.sample(self.np_random)
+        self._prior = dataclasses.replace(self._posterior.prior, weights=weights)
+        self._reward = devices.reward(self._score, self._latency)
+        self._unit = self._reward.max() - devices.random_search_reward(self._reward)
+        self._measured = [int(self.np_random.integers(space.N_ARCHS))]
+        self._best = max(self._reward[self._measured[0]], self._reward.max() - _WORST_REGRET * self._unit)
         return self._observe(), {}
 
     def step(self, action: np.int64) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         arch = int(self._listed.archs[action])
         self._measured.append(arch)
         best = max(self._best, self._reward[arch])
-        gain, self._best = (best - self._best) / self._worth, best
+        reward, self._best = (best - self._best) / self._unit, best
         over = len(self._measured) == self._budget
         seen = np.zeros((SHORTLIST, FEATURES), dtype=np.float32) if over else self._observe()
-        return seen, float(gain), over, False, {}
+        return seen, float(reward), over, False, {}
 
     def _observe(self) -> NDArray[np.float32]:
-        draws = self._draws.with_prior(self._prior)
-        self._listed = shortlist(draws, self._score, self._measured, self._latency[self._measured])
+        latency = self._latency[self._measured]
+        self._listed = shortlist(self._posterior, self._score, self._measured, latency, prior=self._prior)
         return self._listed.features
 
 
-def train(fold: str, score: NDArray[np.float64], settings: Settings | None = None) -> Network:
-    """Train the network of one fold, on one core, in about two minutes."""
-    with needs("torch", "stable_baselines3"):
-        import torch
-        from stable_baselines3.common.logger import Logger
-        from stable_baselines3.common.vec_env import DummyVecEnv
+def train(
+    known: Sequence[devices.Device],
+    score: NDArray[np.float64],
+    *,
+    seed: int = 0,
+    total_steps: int = 28_672,
+    n_envs: int = 8,
+    samples: int = 64,
+    **ppo: Any,
+) -> Network:
+    """Train a network, on one core, in about two minutes.
 
-    settings = settings or Settings()
-    started, threads = time.perf_counter(), torch.get_num_threads()
-    torch.set_num_threads(1)
-    known = [d for d in known_devices() if devices.family(d.name) not in FOLDS[fold]]
+    Parameters
+    ----------
+    known
+        Devices that the prior and the resampled devices are made from.
+    score
+        p of all cells, ``(15625,)``.
+    seed
+        Of weights, devices, start cells, actions and minibatches.
+    total_steps
+        Measurements to train on. By default 14 rollouts; the return changes little after three.
+    n_envs
+        Searches side by side.
+    samples
+        Posterior samples at every step; fewer than in a search, for speed.
+    **ppo
+        Changes to `PPO_SETTINGS`.
+
+    Raises
+    ------
+    MissingPackage
+        If torch or stable-baselines3 is not installed.
+    """
+    started = time.perf_counter()
+    settings = {**PPO_SETTINGS, **ppo}
     families = [devices.family(device.name) for device in known]
     known_ms = tables(known)
-    prior = make_prior(known_ms, fit_variances(known_ms, families))
+    prior = mixture_prior(known_ms, fit_variances(known_ms, families))
     sampler = ResampledDevices(known_ms, families, prior)
-    draws = Draws(prior, acquisition.candidates(prior, score), n=settings.draws)
+    rng = np.random.default_rng(seed)
+    posterior = Sampler(prior, acquisition.candidates(prior, score, 1.0, rng), n=samples, rng=rng)
+    returns = []
+    with learner.one_thread():
+        from stable_baselines3.common.monitor import Monitor
+        from stable_baselines3.common.vec_env import DummyVecEnv
 
-    def environment(number: int) -> Callable[[], AcquisitionEnv]:
-        seed = 100 * settings.seed + number
-        return lambda: AcquisitionEnv(draws, sampler, score, seed=seed, budget=settings.budget)
-
-    try:
-        model = _learner(DummyVecEnv([environment(k) for k in range(settings.n_envs)]), settings)
-        model.set_logger(Logger(folder=None, output_formats=[]))
-        returns = _Returns(settings.n_envs)
-        model.learn(settings.total_steps, callback=returns)
-    finally:
-        torch.set_num_threads(threads)
+        environments = DummyVecEnv([lambda: Monitor(AcquisitionEnv(posterior, sampler, score))] * n_envs)
+        model = _model(environments, seed, settings)
+        environments.seed(100 * seed)  # trainings with different seeds share no environment's seed
+        while model.num_timesteps < total_steps:
+            model.learn(settings["n_steps"] * n_envs, reset_num_timesteps=False)
+            episodes: Any = model.ep_info_buffer
+            returns.append(round(float(np.mean([episode["r"] for episode in episodes])), 4))
+            episodes.clear()
     description = {
-        "algorithm": "PPO",
-        "settings": dataclasses.asdict(settings),
+        "settings": {"seed": seed, "total_steps": total_steps, "n_envs": n_envs, "samples": samples, **settings},
         "devices": [device.name for device in known],
-        "returns": [round(value, 4) for value in returns.means],
+        "returns": returns,  # mean per rollout
         "seconds": round(time.perf_counter() - started, 1),
     }
     return to_network(model, description)
 
 
 def train_all(score: NDArray[np.float64], *, n_jobs: int = -1) -> None:
-    """Train the networks of all folds, several at a time, and write the package's tables."""
-    from tqdm.auto import tqdm
-
-    tasks = [(fold, score) for fold in FOLDS]
-    for fold, network in tqdm(parallel.unordered(_train_one, tasks, n_jobs=n_jobs), total=len(tasks), disable=None):
-        network.save(network_path(fold))
+    """Train the networks of all folds, several at a time, and write the package's policies."""
+    results = parallel.unordered(partial(_train_fold, score=score), list(FOLDS), n_jobs=n_jobs)
+    for fold, network in tqdm(results, total=len(FOLDS), desc="training networks", disable=None):
+        network.save(POLICIES / f"shortlist_{fold}", overwrite=True)
     load.cache_clear()
 
 
-def _train_one(task: tuple[str, NDArray[np.float64]]) -> tuple[str, Network]:
-    return task[0], train(*task)
+def _train_fold(fold: str, score: NDArray[np.float64]) -> tuple[str, Network]:
+    return fold, train([device for device in known_devices() if devices.family(device.name) not in FOLDS[fold]], score)
 
 
-class _Returns:
-    """Mean return of the searches of each rollout; a callback of stable-baselines3."""
-
-    def __init__(self, n_envs: int) -> None:
-        self._running = np.zeros(n_envs)
-        self._finished: list[float] = []
-        self.means: list[float] = []
-
-    def __call__(self, local: dict[str, Any], _: dict[str, Any]) -> bool:
-        self._running += local["rewards"]
-        for k in np.flatnonzero(local["dones"]):
-            self._finished.append(float(self._running[k]))
-            self._running[k] = 0
-        if local["n_steps"] + 1 == local["n_rollout_steps"]:
-            self.means.append(float(np.mean(self._finished)))
-            self._finished.clear()
-        return True
-
-
-def _learner(environments: Any, settings: Settings) -> PPO:
+def _model(environments: Any, seed: int, settings: dict[str, Any]) -> PPO:
     """PPO with a policy that scores each cell of the shortlist by the same small network."""
     import torch
     from stable_baselines3 import PPO
@@ -232,7 +250,7 @@ def _learner(environments: Any, settings: Settings) -> PPO:
     from torch import nn
 
     class Cells(nn.Module):
-        """From a shortlist ``(n, 32, 15)``: logits ``(n, 32)`` and what the value is read from."""
+        """From shortlists ``(n, 32, 15)``: logits ``(n, 32)`` and features ``(n, 32)`` of the value."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -254,7 +272,7 @@ def _learner(environments: Any, settings: Settings) -> PPO:
             return self.value(seen.reshape(len(seen), SHORTLIST, FEATURES)[:, :4]).mean(1)  # the four most promising
 
     class Policy(ActorCriticPolicy):
-        """The logits are the network's own; nothing is learnt on top of them."""
+        """The network's outputs are the logits, without another layer."""
 
         def _build_mlp_extractor(self) -> None:
             self.mlp_extractor: Any = Cells()
@@ -262,31 +280,18 @@ def _learner(environments: Any, settings: Settings) -> PPO:
         def _build(self, lr_schedule: Any) -> None:
             super()._build(lr_schedule)
             self.action_net = nn.Identity()
-            # the orthogonal initialisation of the parent would undo the zero head
+            # after the parent's orthogonal initialisation
             nn.init.zeros_(self.mlp_extractor.head.weight)
             optimizer: Any = self.optimizer_class
             self.optimizer = optimizer(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
 
-    return PPO(
-        Policy,
-        environments,
-        n_steps=settings.rollout,
-        batch_size=settings.batch_size,
-        n_epochs=settings.n_epochs,
-        gamma=1.0,
-        gae_lambda=0.95,
-        learning_rate=settings.learning_rate,
-        ent_coef=settings.entropy,
-        seed=settings.seed,
-        device="cpu",
-    )
+    model = PPO(Policy, environments, seed=seed, device="cpu", stats_window_size=10_000, **settings)
+    learner.without_log(model)
+    return model
 
 
 def to_network(model: PPO, description: dict[str, Any]) -> Network:
-    """The policy as plain arrays."""
+    """The learner's policy as plain arrays."""
     cells: Any = model.policy.mlp_extractor
-    first, second, head = (
-        layer.weight.detach().numpy().T.copy() for layer in (cells.body[0], cells.body[2], cells.head)
-    )
-    b1, b2 = (layer.bias.detach().numpy().copy() for layer in (cells.body[0], cells.body[2]))
-    return Network(first, b1, second, b2, head, float(cells.beta.detach()), description)
+    weights, biases = learner.layer_arrays([*cells.body, cells.head])
+    return Network(weights, biases, description, beta=cells.beta.detach().numpy().reshape(1).copy())

@@ -1,7 +1,7 @@
-"""Training the controller: PPO on synthetic devices, measured along the way, resumable, the same twice.
+"""Training of the paper's policy: PPO on synthetic devices, resumable and reproducible.
 
-Source: the paper's section 4 (T = 50, γ = 0.6, ε = 0.2, 500,000 steps, a new device at every reset); what it
-leaves open is in `Settings`.
+Source: the paper's section 4 (T = 50, γ = 0.6, ε = 0.2, 500,000 steps, a new device at every reset). `Settings` lists
+what it leaves open.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,19 +26,19 @@ from tqdm.auto import tqdm
 from simmore import data, devices, parallel, space
 from simmore.errors import needs
 from simmore.files import replace
-from simmore.rl import mdp
-from simmore.rl.policy import Controller
+from simmore.rl import learner, mdp
+from simmore.rl.policy import Policy
 
 if TYPE_CHECKING:
     from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 ALGORITHMS = ("PPO", "TRPO", "A2C")
-REFERENCE_OPERATION = space.OPERATIONS.index("nor_conv_3x3")  # h_ref of Fig. 5 e: 3x3 convolutions alone
+REFERENCE_OPERATION = space.OPERATIONS.index("nor_conv_3x3")  # h_ref of Fig. 5 e: 3×3 convolutions only
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Hyperparameters; those of the paper's section 4 are marked, the others are this project's choice."""
+    """Hyperparameters. Those of the paper's section 4 are marked; the others are this project's choice."""
 
     seed: int = 0
     """Of everything: weights, devices, start cells, actions, minibatches."""
@@ -54,7 +53,7 @@ class Settings:
     learning_rate: float = 3e-4
     """Of Adam."""
     batch_size: int = 1_000
-    """Transitions a minibatch."""
+    """Transitions per minibatch."""
     n_epochs: int = 10
     """Passes over a rollout."""
     gae_lambda: float = 0.95
@@ -62,13 +61,13 @@ class Settings:
     hidden: tuple[int, ...] = (64, 64)
     """Units of the hidden layers, of the policy and of the value function alike."""
     evaluate_every: int = 10_000
-    """Transitions between evaluations; 51 of them over a full training, the untrained policy's first."""
+    """Transitions between evaluations; a full training has 51 of them, the first before any training."""
     evaluation_episodes: int = 20
-    """Test episodes an evaluation (paper, Fig. 5), each on a device of its own."""
+    """Test episodes per evaluation (paper, Fig. 5), each on a new device."""
     algorithm: str = "PPO"
-    """One of `ALGORITHMS`: PPO (paper), or TRPO or A2C in its place, with the settings that they share."""
+    """One of `ALGORITHMS`: PPO (paper), or TRPO or A2C with the settings that they share with it."""
     sees_history: bool = True
-    """False: the policy sees the current cell and its latency alone, not the last five (state, action) pairs."""
+    """False: the policy sees only the current cell and its latency, not the last five (state, action) pairs."""
 
     def __post_init__(self) -> None:
         rollout = self.rollout_steps
@@ -80,14 +79,6 @@ class Settings:
                 f"rollout, {self.n_envs} environments × {mdp.HORIZON} steps = {rollout}"
             )
 
-    def as_record(self) -> dict[str, Any]:
-        """As a controller's description has them: the algorithm stands apart, history where it is left out."""
-        chosen = dataclasses.asdict(self)
-        del chosen["algorithm"]
-        if self.sees_history:
-            del chosen["sees_history"]
-        return chosen
-
     @property
     def rollout_steps(self) -> int:
         """Transitions in one rollout."""
@@ -96,34 +87,34 @@ class Settings:
 
 @dataclass(frozen=True)
 class Training:
-    """What a training leaves: the controller, and the curve behind Fig. 5, a row an evaluation."""
+    """Result of a training: the policy, and the learning curve of Fig. 5 with one row per evaluation."""
 
-    controller: Controller
+    policy: Policy
     curve: pd.DataFrame
 
 
 def evaluate(
-    controller: Controller,
+    policy: Policy,
     sampler: devices.SyntheticDevices,
     score: NDArray[np.float64],
     *,
     n_episodes: int = 20,
     rng: np.random.Generator,
 ) -> dict[str, float]:
-    """Fig. 5's metrics, means over test episodes on newly drawn devices.
+    """Metrics of Fig. 5, means over test episodes on newly drawn devices.
 
     Returns
     -------
     dict
         Of the last cell h_T: ``score``, ``inverse_latency``, ``latency_percentile`` (% of the 15,625 cells that
-        are at most as slow on that device), ``val_accuracy`` (%, CIFAR-10, never seen in training); of the
-        reference cell ``reference_latency_ms``; of the episode ``episode_return`` (undiscounted sum of rewards).
+        are at most as slow on that device), ``val_accuracy`` (%, CIFAR-10, never used in training); of the
+        reference cell: ``reference_latency_ms``; of the episode: ``episode_return`` (undiscounted sum of rewards).
     """
     episodes = mdp.Episodes(n_episodes, sampler, score)
     observation = episodes.begin(rng)
     episode_return = np.zeros(n_episodes)
     for _ in range(mdp.HORIZON):
-        step = episodes.step(controller.act(observation, rng))
+        step = episodes.step(policy.act(observation, rng))
         observation = step.observation
         episode_return += step.reward
     latency = episodes.latency_ms()
@@ -150,57 +141,58 @@ def train(
     description: str = "training",
     table_ms: NDArray[np.float64] | None = None,
 ) -> Training:
-    """Train a controller, with PPO unless the settings say otherwise.
+    """Train a policy.
 
     Parameters
     ----------
     settings
-        Hyperparameters, the seed among them: the same settings give the same controller on the same machine.
+        Hyperparameters and seed. The same settings give the same policy on the same machine.
     sampler
-        Ξ; fitted without the devices that the controller shall be tested on.
+        Ξ, fitted without the devices that the policy will be tested on.
     score
         p of all cells, ``(15625,)``.
     folder
-        Where checkpoints go, a subfolder for each set of settings, devices and scores. A training that was
-        interrupted goes on from its last one, and ends as if it had never been; a finished one is read back.
+        Folder for checkpoints, with a subfolder for each set of arguments. An interrupted training is resumed from
+        its last checkpoint, with identical results; a finished one is read back.
     progress
-        Show a bar, if there is a terminal or a notebook to show it in.
+        Show a progress bar, in a terminal or a notebook.
+    description
+        Label of the progress bar.
     table_ms
-        Latencies of one device, ``(15625,)``, to train on alone; the evaluations keep to devices that `sampler` draws.
-    """
-    identity = _identity(settings, sampler, score, table_ms)
-    place = folder / str(identity["digest"])[:16] if folder is not None else None
-    started = time.perf_counter()
-    with needs("torch", "stable_baselines3"):
-        import stable_baselines3  # noqa: F401  said here, in a sentence, if it is missing
-        import torch
+        Latencies of one device, ``(15625,)`` in ms, to train on alone. Evaluations still use devices from `sampler`.
 
-    torch_threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # small layers: more threads only wait for each other, and sum in another order
-    try:
-        model, curve, spent = _resume(settings, sampler, score, place, table_ms)
-        bar = tqdm(
+    Raises
+    ------
+    MissingPackage
+        If torch, stable-baselines3 or, for TRPO, sb3-contrib is not installed.
+    """
+    started = time.perf_counter()
+    with learner.one_thread():
+        origin = _origin(settings, sampler, score, table_ms)
+        digest = hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()
+        checkpoint = folder / digest[:16] / "checkpoint.pt" if folder is not None else None
+        model = make_model(settings, sampler, score, table_ms)
+        curve, spent = _resume(model, checkpoint)
+        with tqdm(
             total=settings.total_steps,
             initial=model.num_timesteps,
             desc=description,
             unit=" steps",
             unit_scale=True,
             disable=None if progress else True,
-        )
-        with bar:
+        ) as bar:
+            if not curve:
+                curve.append(_evaluation(model, settings, sampler, score))
             while model.num_timesteps < settings.total_steps:
                 _begin_rollout(model, settings)
                 model.learn(settings.rollout_steps, reset_num_timesteps=False)
                 bar.update(settings.rollout_steps)
                 if model.num_timesteps % settings.evaluate_every == 0:
                     curve.append(_evaluation(model, settings, sampler, score))
-                    if place is not None:
-                        _save_checkpoint(place, model, curve, spent + time.perf_counter() - started)
-    finally:
-        torch.set_num_threads(torch_threads)
-    seconds = spent + time.perf_counter() - started
-    controller = to_controller(model, {**identity, "seconds": round(seconds, 1)})
-    return Training(controller, pd.DataFrame(curve))
+                    if checkpoint is not None:
+                        _save_checkpoint(checkpoint, model, curve, spent + time.perf_counter() - started)
+    seconds = round(spent + time.perf_counter() - started, 1)
+    return Training(to_policy(model, settings, {**origin, "seconds": seconds}), pd.DataFrame(curve))
 
 
 def train_seeds(
@@ -213,69 +205,34 @@ def train_seeds(
     n_jobs: int = -1,
     dask: str | None = None,
 ) -> list[Training]:
-    """`train` once a seed, on several cores or a cluster (`parallel.unordered`), with one bar; resumable like each."""
-    many = [dataclasses.replace(settings, seed=seed) for seed in seeds]
-    curves = [checkpoint_folder(folder, one, sampler, score) / "curve.csv" for one in many]
-    done = threading.Event()
-    label = f"training {len(many)} seeds"
-    with tqdm(total=len(many) * settings.total_steps, desc=label, unit=" steps", unit_scale=True, disable=None) as bar:
-        # the trainings run in processes of their own; how far they are is on the disk
-        watcher = threading.Thread(target=_watch, args=(curves, bar, done), daemon=True)
-        watcher.start()
-        try:
-            job = partial(_train_quietly, sampler=sampler, score=score, folder=folder)
-            trained = list(parallel.unordered(job, many, n_jobs=n_jobs, dask=dask))
-            return sorted(trained, key=lambda each: int(each.curve["seed"].iloc[0]))
-        finally:
-            done.set()
-            watcher.join()
-            bar.update(_steps_on_disk(curves) - bar.n)
+    """`train` once per seed, on several cores or a cluster (`parallel.unordered`); each training is resumable."""
+    tasks = [dataclasses.replace(settings, seed=seed) for seed in seeds]
+    job = partial(train, sampler=sampler, score=score, folder=folder, progress=False)
+    results = parallel.unordered(job, tasks, n_jobs=n_jobs, dask=dask)
+    trained = list(tqdm(results, total=len(tasks), desc="training", unit=" seeds", disable=None))
+    return sorted(trained, key=lambda each: int(each.curve["seed"].iloc[0]))
 
 
-def _train_quietly(
-    settings: Settings, sampler: devices.SyntheticDevices, score: NDArray[np.float64], folder: Path
-) -> Training:
-    """`train` for a process without a terminal."""
-    return train(settings, sampler, score, folder=folder, progress=False)
-
-
-def _watch(curves: list[Path], bar: tqdm, done: threading.Event) -> None:
-    while not done.wait(0.5):
-        bar.update(_steps_on_disk(curves) - bar.n)
-
-
-def _steps_on_disk(curves: list[Path]) -> int:
-    """Transitions trained so far, by the last row of each curve (`replace` never shows half a file)."""
-    return sum(int(pd.read_csv(curve)["timestep"].iloc[-1]) for curve in curves if curve.exists())
-
-
-def checkpoint_folder(
-    folder: Path, settings: Settings, sampler: devices.SyntheticDevices, score: NDArray[np.float64]
-) -> Path:
-    """Where a training's checkpoints lie: no two different trainings share a folder."""
-    return folder / str(_identity(settings, sampler, score)["digest"])[:16]
-
-
-def _identity(
+def _origin(
     settings: Settings,
     sampler: devices.SyntheticDevices,
     score: NDArray[np.float64],
-    table_ms: NDArray[np.float64] | None = None,
+    table_ms: NDArray[np.float64] | None,
 ) -> dict[str, Any]:
-    """What determines a training, with a digest over all of it."""
-    identity: dict[str, Any] = {
-        "algorithm": settings.algorithm,
-        "settings": settings.as_record(),
+    """Everything that determines a training, as a policy's description has it."""
+    origin: dict[str, Any] = {
+        "settings": dataclasses.asdict(settings),
         "devices": list(sampler.fitted_to),
         "operation_mean_ms": [float(f"{value:.6g}") for value in sampler.mean_ms],
         "operation_sd_ms": [float(f"{value:.6g}") for value in sampler.sd_ms],
-        "score_sha256": hashlib.sha256(np.ascontiguousarray(score, dtype=np.float64).tobytes()).hexdigest(),
+        "score_sha256": _sha256(score),
         "versions": {name: version(name) for name in ("numpy", "torch", "stable-baselines3", "gymnasium")},
     }
-    if table_ms is not None:
-        identity["table_sha256"] = hashlib.sha256(np.ascontiguousarray(table_ms).tobytes()).hexdigest()
-    identity["digest"] = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    return identity
+    return origin if table_ms is None else {**origin, "table_sha256": _sha256(table_ms)}
+
+
+def _sha256(array: NDArray[np.float64]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array, dtype=np.float64).tobytes()).hexdigest()
 
 
 def make_model(
@@ -285,17 +242,19 @@ def make_model(
     table_ms: NDArray[np.float64] | None = None,
 ) -> OnPolicyAlgorithm:
     """The untrained learner on its vectorised environment."""
-    from stable_baselines3.common.logger import Logger
+    from simmore.rl.environments import CellVecEnv
 
-    from simmore.rl.environments import CellVecEnv, CurrentStateOnly
-
-    environment: Any = CellVecEnv(settings.n_envs, sampler, score, seed=settings.seed, table_ms=table_ms)
-    if not settings.sees_history:
-        environment = CurrentStateOnly(environment)
-    learner, own_settings = _learner(settings)
-    model = learner(
+    algorithm, own_settings = _algorithm(settings)
+    model = algorithm(
         "MlpPolicy",
-        environment,
+        CellVecEnv(
+            settings.n_envs,
+            sampler,
+            score,
+            seed=settings.seed,
+            table_ms=table_ms,
+            sees_history=settings.sees_history,
+        ),
         n_steps=mdp.HORIZON,
         learning_rate=settings.learning_rate,
         gamma=settings.gamma,
@@ -305,29 +264,29 @@ def make_model(
         device="cpu",
         **own_settings,
     )
-    model.set_logger(Logger(folder=None, output_formats=[]))  # the curve is the log; the default litters /tmp
+    learner.without_log(model)
+    # learn() is called once per rollout: this set-up belongs before the first one, resumed or not
+    model._setup_learn(settings.total_steps, reset_num_timesteps=True)
     return model
 
 
-def _learner(settings: Settings) -> tuple[type[OnPolicyAlgorithm], dict[str, Any]]:
+def _algorithm(settings: Settings) -> tuple[type[OnPolicyAlgorithm], dict[str, Any]]:
     """The algorithm's class, and the settings that it does not share with the others."""
-    if settings.algorithm == "A2C":
-        from stable_baselines3 import A2C
+    import stable_baselines3
 
-        return A2C, {}
+    if settings.algorithm == "A2C":
+        return stable_baselines3.A2C, {}
     if settings.algorithm == "TRPO":
         with needs("sb3_contrib"):
             from sb3_contrib import TRPO
 
         return TRPO, {"batch_size": settings.batch_size}
-    from stable_baselines3 import PPO
-
-    minibatches = {"batch_size": settings.batch_size, "n_epochs": settings.n_epochs, "clip_range": settings.clip_range}
-    return PPO, minibatches
+    names = ("batch_size", "n_epochs", "clip_range")
+    return stable_baselines3.PPO, {name: getattr(settings, name) for name in names}
 
 
 def _begin_rollout(model: OnPolicyAlgorithm, settings: Settings) -> None:
-    """Let a rollout's randomness depend on the seed and its number alone: a resumed training is the same one."""
+    """Make a rollout's randomness depend only on the seed and its number, so that resuming changes nothing."""
     import torch
 
     number = model.num_timesteps // settings.rollout_steps
@@ -344,53 +303,36 @@ def _evaluation(
     model: OnPolicyAlgorithm, settings: Settings, sampler: devices.SyntheticDevices, score: NDArray[np.float64]
 ) -> dict[str, float]:
     rng = np.random.default_rng([settings.seed, model.num_timesteps, 1])
-    figures = evaluate(to_controller(model, {}), sampler, score, n_episodes=settings.evaluation_episodes, rng=rng)
-    return {"seed": settings.seed, "timestep": model.num_timesteps, **figures}
+    policy = to_policy(model, settings, {})
+    metrics = evaluate(policy, sampler, score, n_episodes=settings.evaluation_episodes, rng=rng)
+    return {"seed": settings.seed, "timestep": model.num_timesteps, **metrics}
 
 
-def to_controller(model: OnPolicyAlgorithm, description: dict[str, Any]) -> Controller:
-    """The policy of a stable-baselines3 learner as plain arrays."""
-    from torch import nn
-
-    from simmore.rl.environments import CurrentStateOnly
-
-    network = [*model.policy.mlp_extractor.policy_net, model.policy.action_net]
-    linear = [layer for layer in network if isinstance(layer, nn.Linear)]
-    weights = tuple(layer.weight.detach().numpy().copy() for layer in linear)
-    biases = tuple(layer.bias.detach().numpy().copy() for layer in linear)
-    if isinstance(model.get_env(), CurrentStateOnly):
-        weights[0][:, mdp.STATE_SIZE :] = 0  # inputs that were always zero: what it never saw must not move it later
-    return Controller(weights, biases, description)
+def to_policy(model: OnPolicyAlgorithm, settings: Settings, description: dict[str, Any]) -> Policy:
+    """The learner's policy as plain arrays."""
+    weights, biases = learner.layer_arrays([*model.policy.mlp_extractor.policy_net, model.policy.action_net])
+    if not settings.sees_history:
+        weights[0][:, mdp.STATE_SIZE :] = 0  # inputs that were always zero in training have no effect in a search
+    return Policy(weights, biases, description)
 
 
-def _save_checkpoint(place: Path, model: OnPolicyAlgorithm, curve: list[dict[str, float]], seconds: float) -> None:
+def _save_checkpoint(file: Path, model: OnPolicyAlgorithm, curve: list[dict[str, float]], seconds: float) -> None:
     import torch
 
     buffer = io.BytesIO()
     state = {"policy": model.policy.state_dict(), "optimizer": model.policy.optimizer.state_dict()}
     torch.save({**state, "num_timesteps": model.num_timesteps, "curve": curve, "seconds": seconds}, buffer)
-    replace(place / "checkpoint.pt", buffer.getvalue())
-    replace(place / "curve.csv", pd.DataFrame(curve).to_csv(index=False).encode())
+    replace(file, buffer.getvalue())
 
 
-def _resume(
-    settings: Settings,
-    sampler: devices.SyntheticDevices,
-    score: NDArray[np.float64],
-    place: Path | None,
-    table_ms: NDArray[np.float64] | None = None,
-) -> tuple[OnPolicyAlgorithm, list[dict[str, float]], float]:
-    """The learner, its curve and the seconds spent: from the last checkpoint, or from the beginning."""
+def _resume(model: OnPolicyAlgorithm, file: Path | None) -> tuple[list[dict[str, float]], float]:
+    """Load the checkpoint, if there is one, into the model; return its curve and the seconds spent."""
     import torch
 
-    model = make_model(settings, sampler, score, table_ms)
-    # learn() sets the learner up for a first call; none of its steps shall count before the first rollout
-    model._setup_learn(settings.total_steps, reset_num_timesteps=True)
-    file = place / "checkpoint.pt" if place is not None else None
     if file is None or not file.exists():
-        return model, [_evaluation(model, settings, sampler, score)], 0.0
+        return [], 0.0
     saved = torch.load(file, weights_only=True)
     model.policy.load_state_dict(saved["policy"])
     model.policy.optimizer.load_state_dict(saved["optimizer"])
     model.num_timesteps = saved["num_timesteps"]
-    return model, list(saved["curve"]), float(saved["seconds"])
+    return list(saved["curve"]), float(saved["seconds"])
