@@ -1,23 +1,22 @@
-"""What measurements add to a `Prior`: scale, noise level and component of the device, and draws of whole devices."""
+"""What measurements add to a `Prior`: the posterior of a device's latencies, and samples of whole devices from it."""
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simmore import space
-from simmore.models.priors import NOISE_LEVELS, Prior, counts_whole_ms
+from simmore.models.priors import Prior, counts_whole_ms
 
 SCALES = np.exp(np.linspace(-1.2, 1.2, 49))  # around the scale that the mean shape suggests
-MODELLED = 60  # measurements that the model learns from: more of them say nothing new of its few unknowns
+MODELLED = 60  # measurements that the model learns from: it has few unknowns, and more measurements add little
 _JITTER = 1e-8
-_BANDWIDTH = 0.7  # in log τ: how alike in noise two devices are
-# A device whose range is unlike any known one's counts as one more device, its log stretch exponential with mean 1.
+_BANDWIDTH = 0.7  # in log τ: how similar in noise two devices are
+# A device whose range is unlike any known one's counts as one more device, its log inflation exponential with mean 1.
 _UNLIKE = 8
-_UNLIKE_STRETCH = -np.log(1 - (np.arange(_UNLIKE) + 0.5) / _UNLIKE)
+_UNLIKE_INFLATION = -np.log(1 - (np.arange(_UNLIKE) + 0.5) / _UNLIKE)
 
 
 def informative(
@@ -31,7 +30,7 @@ def informative(
 
 @dataclass(frozen=True)
 class Posterior:
-    """Scale, noise level and component, each integrated on a grid.
+    """Scale, noise scale and component of a device, each integrated on a grid.
 
     Attributes
     ----------
@@ -40,9 +39,9 @@ class Posterior:
     scales
         ``(S,)`` in ms.
     weights
-        ``(levels, 1 + D, S)``, their sum is 1.
+        ``(T, K, S)`` for noise scale, component and scale; their sum is 1.
     factors
-        Lower Cholesky factors of the measured cells' covariance, ``(levels, 2, n, n)``, for a unit scale.
+        Lower Cholesky factors of the measured cells' covariance, ``(T, bases, n, n)``, for a unit scale.
     """
 
     prior: Prior
@@ -54,186 +53,208 @@ class Posterior:
 
     @classmethod
     def of(cls, prior: Prior, archs: ArrayLike, latency_ms: ArrayLike, *, most: int = MODELLED) -> Posterior:
-        """Of at least one measured cell that compiles, and of `most` at the most."""
+        """The posterior given at least one measured cell that compiles; at most `most` of them are used."""
         from scipy.special import softmax
 
         archs, y = informative(archs, latency_ms, most=most)
-        n, centres = len(archs), prior.centres[:, archs]  # (1 + D, n)
+        n, centres = len(archs), prior.centres[:, archs]  # (K, n)
         scales = np.exp(np.log(y / prior.mean[archs]).mean()) * SCALES
-        covariance = np.stack([basis[archs] @ basis[archs].T for basis in prior.bases])  # (2, n, n)
-        own = (NOISE_LEVELS[:, None] ** 2 * prior.noise[archs] + _JITTER)[:, None, :, None] * np.eye(n)
-        factors = np.linalg.cholesky(covariance[None] + own)  # (levels, 2, n, n)
+        covariance = np.stack([basis[archs] @ basis[archs].T for basis in prior.bases])  # (bases, n, n)
+        residual = (prior.noise_scales[:, None] ** 2 * prior.noise[archs] + _JITTER)[:, None, :, None] * np.eye(n)
+        factors = np.linalg.cholesky(covariance[None] + residual)  # (T, bases, n, n)
         # residuals are y/a − c: whitening y and every c once serves all scales
-        white = np.linalg.solve(factors, np.column_stack([y, centres.T]))  # (levels, 2, n, 2 + D)
-        white = white[:, prior.near, :, :]  # (levels, 1 + D, n, 2 + D): each component by its own factor
+        white = np.linalg.solve(factors, np.column_stack([y, centres.T]))  # (T, bases, n, 1 + K)
+        white = white[:, prior.kind, :, :]  # (T, K, n, 1 + K): each component by its own factor
         white_y = white[..., 0]
-        white_c = np.stack([white[:, k, :, 1 + k] for k in range(len(centres))], axis=1)  # (levels, 1 + D, n)
+        white_c = np.stack([white[:, k, :, 1 + k] for k in range(len(centres))], axis=1)  # (T, K, n)
         a = 1 / scales
         square = (
             (white_y**2).sum(axis=-1)[..., None] * a**2
             - 2 * (white_y * white_c).sum(axis=-1)[..., None] * a
             + (white_c**2).sum(axis=-1)[..., None]
-        )  # (levels, 1 + D, S)
-        log_det = np.log(np.diagonal(factors, axis1=-2, axis2=-1)).sum(axis=-1)[:, prior.near, None]
+        )  # (T, K, S)
+        log_det = np.log(np.diagonal(factors, axis1=-2, axis2=-1)).sum(axis=-1)[:, prior.kind, None]
         log_weights = np.log(np.maximum(prior.weights, 1e-300))[:, None] - n * np.log(scales) - log_det - 0.5 * square
         return cls(prior, archs, y, scales, softmax(log_weights, axis=None), np.asarray(factors, dtype=np.float64))
 
     def mean_ms(self) -> NDArray[np.float64]:
-        """Posterior mean of all latencies, ``(15625,)`` in ms."""
+        """Posterior mean of all latencies, ``(cells,)`` in ms."""
         from scipy.linalg import cho_solve
 
         prior, archs = self.prior, self.archs
         weighted = self.weights * self.scales
         mean = weighted.sum(axis=(0, 2)) @ prior.centres
-        for level in range(len(NOISE_LEVELS)):
-            for near, basis in enumerate(prior.bases):
-                chosen = prior.near == near
-                residual = self.weights[level, chosen].sum() * self.latency_ms
-                residual = residual - weighted[level, chosen].sum(axis=1) @ prior.centres[:, archs][chosen]
-                mean = mean + basis @ (basis[archs].T @ cho_solve((self.factors[level, near], True), residual))
+        for t in range(len(prior.noise_scales)):
+            for kind, basis in enumerate(prior.bases):
+                chosen = prior.kind == kind
+                residual = self.weights[t, chosen].sum() * self.latency_ms
+                residual = residual - weighted[t, chosen].sum(axis=1) @ prior.centres[:, archs][chosen]
+                mean = mean + basis @ (basis[archs].T @ cho_solve((self.factors[t, kind], True), residual))
         return mean
+
+    def smooth_deviation_ms(self, cells: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Posterior standard deviation of the smooth part X w of some cells, ``(cells,)`` in ms, the scale known."""
+        from scipy.linalg import solve_triangular
+
+        variance = np.zeros(len(cells))
+        square = (self.weights * self.scales**2).sum(axis=2)  # (T, K)
+        for kind, basis in enumerate(self.prior.bases):
+            covariance = basis[self.archs] @ basis[cells].T  # (n, cells)
+            total = (basis[cells] ** 2).sum(axis=1)
+            for t in range(len(self.prior.noise_scales)):
+                white = solve_triangular(self.factors[t, kind], covariance, lower=True)
+                variance += square[t, self.prior.kind == kind].sum() * (total - (white**2).sum(axis=0))
+        return np.sqrt(np.maximum(variance, 1e-18))
 
 
 @dataclass(frozen=True)
 class Devices:
-    """Devices that agree with the measurements, one a draw, on some cells; all arrays in ms.
+    """Samples of devices that agree with the measurements, on some cells; all latencies in ms.
 
     Attributes
     ----------
     latency_ms
-        ``(cells, draws)``, without a cell's own part.
-    own_ms
-        Standard deviation of a cell's own part, ``(cells, draws)``.
-    fastest_ms, smooth_range_ms, range_ms
-        ``(draws,)``: the fastest cell, the range that the smooth part spans, and the range of all cells.
-    level
-        Noise level τ, ``(draws,)``.
-    scale_ms
-        Scale a, ``(draws,)``.
-    stretch_weights, stretches
-        What the range of the smooth part is to be multiplied by, ``(draws, D + 8)`` and ``(D + 8,)``.
-    least_range_ms
-        The range that the measurements alone demand, ``(draws,)``.
+        Smooth part of the cells' latencies, ``(cells, samples)``.
+    residual_ms
+        Standard deviation of a cell's residual, ``(cells, samples)``.
+    fastest_ms, range_ms
+        Fastest cell, and range of all cells, ``(samples,)``.
+    noise_scale, scale_ms
+        τ and a, ``(samples,)``.
+    smooth_range_ms, least_range_ms
+        Range that the smooth part spans, and the range that the measurements alone demand, ``(samples,)``.
+    inflations, inflation_weights
+        Factors by which the range may exceed the smooth part's, ``(F,)``, and their weights ``(samples, F)``.
     """
 
     latency_ms: NDArray[np.float32]
-    own_ms: NDArray[np.float32]
+    residual_ms: NDArray[np.float32]
     fastest_ms: NDArray[np.float64]
-    smooth_range_ms: NDArray[np.float64]
     range_ms: NDArray[np.float64]
-    level: NDArray[np.float64]
+    noise_scale: NDArray[np.float64]
     scale_ms: NDArray[np.float64]
-    stretch_weights: NDArray[np.float64]
-    stretches: NDArray[np.float64]
+    smooth_range_ms: NDArray[np.float64]
     least_range_ms: NDArray[np.float64]
+    inflations: NDArray[np.float64]
+    inflation_weights: NDArray[np.float64]
 
     def median_range_ms(self) -> float:
-        """Posterior median of a device's range, max ℓ − min ℓ, the stretch integrated."""
-        ranges = np.maximum(self.smooth_range_ms[:, None] * self.stretches, self.least_range_ms[:, None]).ravel()
+        """Posterior median of a device's range, max ℓ − min ℓ, with the inflation integrated."""
+        ranges = np.maximum(self.smooth_range_ms[:, None] * self.inflations, self.least_range_ms[:, None]).ravel()
         order = np.argsort(ranges)
-        total = np.cumsum(self.stretch_weights.ravel()[order])
+        total = np.cumsum(self.inflation_weights.ravel()[order])
         return float(ranges[order][np.searchsorted(total, 0.5 * total[-1])])
 
 
-class Draws:
-    """Draws devices from the posterior by Matheron's rule; the random numbers are the same whatever is measured.
+class Sampler:
+    """Samples devices from the posterior by Matheron's rule, with the same random numbers whatever is measured.
 
     Parameters
     ----------
     prior
-        Of the device.
+        Prior over the device.
     cells
-        NATS indices of the cells that are looked at, ``(cells,)``.
+        NATS indices of the cells of interest, ``(cells,)``.
     n
-        Draws.
-    seed
-        Of the random numbers.
+        Number of samples.
+    rng
+        Draws the random numbers.
     """
 
-    def __init__(self, prior: Prior, cells: NDArray[np.int64], *, n: int = 384, seed: int = 0) -> None:
-        rng = np.random.default_rng(seed)
+    def __init__(self, prior: Prior, cells: NDArray[np.int64], *, n: int, rng: np.random.Generator) -> None:
         self.prior, self.cells, self.n = prior, np.asarray(cells), n
-        self._w = rng.standard_normal((prior.bases[0].shape[1], n))
+        self._w = [rng.standard_normal((basis.shape[1], n)) for basis in prior.bases]
         self._bases = [basis[self.cells].astype(np.float32) for basis in prior.bases]
-        self._smooth = [(basis[self.cells] @ self._w).astype(np.float32) for basis in prior.bases]  # (cells, n)
+        # (cells, samples) each
+        self._smooth = [
+            (basis[self.cells] @ w).astype(np.float32) for basis, w in zip(prior.bases, self._w, strict=True)
+        ]
         self._centres = prior.centres[:, self.cells].astype(np.float32)
-        self._u, self._u_stretch = ((rng.permutation(n) + 0.5) / n for _ in range(2))
+        self._u, self._u_inflation = ((rng.permutation(n) + 0.5) / n for _ in range(2))
         self._e = rng.standard_normal((MODELLED, n))
-        distance = (np.log(NOISE_LEVELS)[:, None] - np.log(prior.level)) / _BANDWIDTH
-        self._alike = np.exp(-0.5 * distance**2)  # (levels, D)
-        self._stretches = np.exp(np.r_[prior.log_stretch, _UNLIKE_STRETCH])
-        self._own = np.sqrt(prior.noise[self.cells]).astype(np.float32)
+        self._residual = np.sqrt(prior.noise[self.cells]).astype(np.float32)
+        self._inflations = np.ones(1)
+        if prior.inflation is not None:
+            distance = (np.log(prior.noise_scales)[:, None] - np.log(prior.inflation.noise_scale)) / _BANDWIDTH
+            self._alike = np.exp(-0.5 * distance**2)  # (T, D)
+            self._inflations = np.exp(np.r_[prior.inflation.log_factor, _UNLIKE_INFLATION])
 
-    def condition(self, archs: ArrayLike, latency_ms: ArrayLike) -> Devices:
-        """Devices that agree with measured cells ``(n,)`` and their latencies in ms, at least one of them finite."""
-        posterior = Posterior.of(self.prior, archs, latency_ms)
+    def condition(self, archs: ArrayLike, latency_ms: ArrayLike, *, prior: Prior | None = None) -> Devices:
+        """Samples that agree with measured cells ``(n,)`` and their latencies in ms, at least one of them finite.
+
+        Parameters
+        ----------
+        prior
+            Takes the place of the sampler's prior; it may differ in the components' weights alone.
+        """
+        prior = prior or self.prior
+        posterior = Posterior.of(prior, archs, latency_ms)
         weights = posterior.weights
         picked = np.searchsorted(np.cumsum(weights.ravel()), self._u).clip(0, weights.size - 1)
         t, k, s = np.unravel_index(picked, weights.shape)
-        scale, level = posterior.scales[s], NOISE_LEVELS[t]
+        scale, noise_scale = posterior.scales[s], prior.noise_scales[t]
         latency = self._latency(posterior, t, k, scale)
         y = posterior.latency_ms
         fastest = np.maximum(np.minimum(latency.min(axis=0), y.min()), 0)
         smooth_range = np.maximum(latency.max(axis=0), y.max()) - fastest
-        stretch_weights = self._stretch_weights(t, counts_whole_ms(y))
-        past = self._u_stretch[:, None] > np.cumsum(stretch_weights, axis=1)
-        stretch = self._stretches[past.sum(axis=1).clip(0, len(self._stretches) - 1)]
+        inflation_weights = self._inflation_weights(t, counts_whole_ms(y))
+        past = self._u_inflation[:, None] > np.cumsum(inflation_weights, axis=1)
+        inflation = self._inflations[past.sum(axis=1).clip(0, len(self._inflations) - 1)]
         least = np.maximum(y.max() - fastest, 1e-9)
         return Devices(
             latency_ms=latency,
-            own_ms=self._own[:, None] * (level * scale).astype(np.float32),
+            residual_ms=self._residual[:, None] * (noise_scale * scale).astype(np.float32),
             fastest_ms=fastest,
-            smooth_range_ms=smooth_range,
-            range_ms=np.maximum(smooth_range * stretch, least),
-            level=level,
+            range_ms=np.maximum(smooth_range * inflation, least),
+            noise_scale=noise_scale,
             scale_ms=scale,
-            stretch_weights=stretch_weights,
-            stretches=self._stretches,
+            smooth_range_ms=smooth_range,
             least_range_ms=least,
+            inflations=self._inflations,
+            inflation_weights=inflation_weights,
         )
-
-    def with_prior(self, prior: Prior) -> Draws:
-        """The same draws under a prior that differs in its components' weights alone."""
-        other = copy(self)
-        other.prior = prior
-        return other
 
     def _latency(
         self, posterior: Posterior, t: NDArray[np.int64], k: NDArray[np.int64], scale: NDArray[np.float64]
     ) -> NDArray[np.float32]:
-        """Latencies of the cells, ``(cells, n)`` in ms: draws from the prior, corrected by what they get wrong."""
-        from scipy.linalg import cho_solve
-
-        prior, archs = self.prior, posterior.archs
-        near = prior.near[k]
+        """Latencies of the cells, ``(cells, samples)`` in ms: prior samples, corrected to fit the measurements."""
+        prior, archs = posterior.prior, posterior.archs
+        whitening = np.linalg.inv(posterior.factors)
+        precisions = np.swapaxes(whitening, -1, -2) @ whitening  # (T, bases, n, n): one product serves all samples
         latency = np.empty((len(self.cells), self.n), dtype=np.float32)
-        own = np.sqrt(prior.noise[archs])[:, None] * self._e[: len(archs)] * NOISE_LEVELS[t]
+        residual = np.sqrt(prior.noise[archs])[:, None] * self._e[: len(archs)] * prior.noise_scales[t]
         for kind, basis in enumerate(prior.bases):
-            j = np.flatnonzero(near == kind)
+            j = np.flatnonzero(prior.kind[k] == kind)
             if not len(j):
                 continue
-            drawn = prior.centres[:, archs][k[j]].T + basis[archs] @ self._w[:, j] + own[:, j]
-            wrong = posterior.latency_ms[:, None] / scale[j] - drawn  # (measured, draws of this kind)
-            for level in np.unique(t[j]):
-                same = t[j] == level
-                wrong[:, same] = cho_solve((posterior.factors[level, kind], True), wrong[:, same])
+            sampled = prior.centres[:, archs][k[j]].T + basis[archs] @ self._w[kind][:, j] + residual[:, j]
+            wrong = posterior.latency_ms[:, None] / scale[j] - sampled  # (n, samples of this kind)
+            wrong = np.einsum("jmn,nj->mj", precisions[t[j], kind], wrong)
             correction = self._bases[kind] @ (basis[archs].T @ wrong).astype(np.float32)
             latency[:, j] = self._centres[k[j]].T + self._smooth[kind][:, j] + correction
         return latency * scale.astype(np.float32)
 
-    def _stretch_weights(self, t: NDArray[np.int64], whole_ms: bool) -> NDArray[np.float64]:
-        """Weights of the stretches, ``(n, D + 8)``: known devices with such a timer, by likeness in noise; others."""
-        known = self._alike[t] * (self.prior.whole_ms == whole_ms)
+    def _inflation_weights(self, t: NDArray[np.int64], whole_ms: bool) -> NDArray[np.float64]:
+        """Weights of the inflations, ``(samples, F)``: known devices with such a timer, by similar noise; others."""
+        if self.prior.inflation is None:
+            return np.ones((self.n, 1))
+        known = self._alike[t] * (self.prior.inflation.whole_ms == whole_ms)
         weights = np.column_stack([known, np.full((self.n, _UNLIKE), 1 / _UNLIKE)])
         return weights / weights.sum(axis=1, keepdims=True)
 
 
 def prior_shapes(prior: Prior, n: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Shapes of n devices drawn from the prior, ``(15625, n)``, without a cell's own part."""
-    w = rng.standard_normal((prior.bases[0].shape[1], n)).astype(np.float32)
+    """Shapes of n devices sampled from the prior, ``(cells, n)``, without residuals."""
     component = rng.choice(len(prior.weights), n, p=prior.weights)
     shape = np.empty((space.N_ARCHS, n), dtype=np.float32)
     for kind, basis in enumerate(prior.bases):
-        j = np.flatnonzero(prior.near[component] == kind)
-        shape[:, j] = prior.centres[component[j]].T.astype(np.float32) + basis.astype(np.float32) @ w[:, j]
+        j = np.flatnonzero(prior.kind[component] == kind)
+        w = rng.standard_normal((basis.shape[1], len(j))).astype(np.float32)
+        shape[:, j] = prior.centres[component[j]].T.astype(np.float32) + basis.astype(np.float32) @ w
     return shape
+
+
+def extreme_cells(prior: Prior, *, n: int = 200, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Cells that are the fastest or the slowest of some device sampled from a prior, in order."""
+    shape = prior_shapes(prior, n, rng)
+    return np.unique(np.concatenate([shape.argmin(axis=0), shape.argmax(axis=0)]))

@@ -1,0 +1,27 @@
+"""The devices that a prior is made of: those whose tables are on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simmore import data, devices, space
+
+
+@cache
+def known_devices(without: tuple[str, ...] = ()) -> tuple[devices.Device, ...]:
+    """Measured devices of other families than the named ones; where there are no tables, sums of operations."""
+    measured = devices.available(devices.without_family(data.MEASURED, without))
+    if measured:
+        return tuple(measured)
+    return tuple(devices.load(f"{name}_lut") for name in devices.without_family(devices.PAPER_DEVICES, without))
+
+
+def tables(known: Sequence[devices.Device]) -> NDArray[np.float64]:
+    """Latencies of devices, ``(D, cells)`` in ms; a cell that does not compile is as slow as the slowest one."""
+    table = np.stack([device.latency_ms(np.arange(space.N_ARCHS)) for device in known])
+    slowest = np.where(np.isfinite(table), table, 0).max(axis=1, keepdims=True)
+    return np.where(np.isfinite(table), table, slowest)
