@@ -1,240 +1,167 @@
-"""All search strategies by name, each made from what may be known before the first measurement.
-
-A factory gets the name of the tested device, whose board it leaves out of whatever it fits, and a latency limit, if
-there is one; it never gets the device. Where a strategy has to trade score for milliseconds on its way, it takes the
-range of latencies that the mean known device would have at the measured scale.
-"""
+"""All search strategies by name, each with the recommendation rule for what it knows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import cache
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-from simmore import devices, space
-from simmore.models.priors import Prior, prior_without
-from simmore.rl import ablations
-from simmore.rl import policy as policies
+from simmore.models.knowledge import Knowledge
+from simmore.rl import policy
 from simmore.rl import shortlist as shortlists
-from simmore.strategies.gaussian import GaussianModel, GaussianSearch
-from simmore.strategies.improvement import ImprovementSearch, LimitSearch
-from simmore.strategies.learned import LearnedSearch
-from simmore.strategies.loop import Measure, Strategy, follow, random_search
+from simmore.strategies.baselines import LutSearch, MeanDevice, RandomSearch
+from simmore.strategies.bound import ConfidenceBound
+from simmore.strategies.evolution import Evolution, LocalSearch
+from simmore.strategies.follow import FollowPolicy
+from simmore.strategies.improvement import ExpectedImprovement
+from simmore.strategies.learned import ShortlistSearch
+from simmore.strategies.problem import Problem
+from simmore.strategies.recommendation import ExpectedRange, MeasuredRange, Rule
+from simmore.strategies.strategy import Strategy
 
-Factory = Callable[[str, float | None], Strategy]
-
-POPULATION = 5  # of both evolutions: half of what ten measurements allow
-SAMPLE = 3  # of a tournament
-_MUTATION_TRIES = 50  # before a random cell takes the place of a mutant that was not measured yet
-_LUT_POPULATION, _LUT_GENERATIONS = 100, 30  # of the evolution on a LUT, which costs no measurement
-
-
-class Tradeoff:
-    """Estimated reward of measured cells: p − ℓ / range, the range by the mean shape of known devices ``(15625,)``."""
-
-    def __init__(self, score: NDArray[np.float64], shape: NDArray[np.float64]) -> None:
-        self._score, self._shape, self._range = score, shape, np.ptp(shape)
-
-    def __call__(self, archs: ArrayLike, latency_ms: ArrayLike) -> NDArray[np.float64]:
-        archs, latency = np.asarray(archs), np.asarray(latency_ms, dtype=np.float64)
-        known = np.isfinite(latency)
-        scale = np.exp(np.log(latency[known] / self._shape[archs[known]]).mean()) if known.any() else 1.0
-        return self._score[archs] - latency / (scale * self._range)
-
-    def best_unmeasured(self) -> int:
-        """The best cell of the mean device."""
-        return int((self._score - self._shape / self._range).argmax())
+NOTHING, OPERATIONS, TABLES = "nothing", "operation latencies", "tables"
+"""What a strategy knows of other devices: nothing, the paper's Ξ, or whole tables."""
 
 
-def local_search(shape: NDArray[np.float64]) -> Strategy:
-    """Move to the first neighbour that is better; from a local optimum, to a random cell."""
+@dataclass(frozen=True)
+class Entry:
+    """A strategy of the catalogue.
 
-    def strategy(
-        score: NDArray[np.float64], measure: Measure, start: int, budget: int, rng: np.random.Generator
-    ) -> None:
-        tradeoff = Tradeoff(score, shape)
-        seen = {start: measure(start)}
-        here = start
-        while len(seen) < space.N_ARCHS:
-            for neighbour in rng.permutation(space.neighbours(here)):
-                seen[int(neighbour)] = measure(int(neighbour))
-                estimate = tradeoff(list(seen), list(seen.values()))
-                if estimate[list(seen).index(int(neighbour))] > estimate[list(seen).index(here)]:
-                    here = int(neighbour)
-                    break
-            else:
-                here = int(rng.integers(space.N_ARCHS))
-                seen[here] = measure(here)
+    Attributes
+    ----------
+    knows
+        What it knows of other devices: `NOTHING`, `OPERATIONS` or `TABLES`. The recommendation rule knows the same.
+    make
+        Makes the strategy for a problem.
+    description
+        One line for users.
+    policies
+        Names of the trained policies that it uses.
+    """
 
-    return strategy
-
-
-def _mutant(arch: int, seen: dict[int, float], rng: np.random.Generator) -> int:
-    """A cell one operation away that was not measured yet, or a random one if none turns up."""
-    for _ in range(_MUTATION_TRIES):
-        candidate = int(rng.choice(space.neighbours(arch)))
-        if candidate not in seen:
-            return candidate
-    return int(rng.integers(space.N_ARCHS))
+    knows: str
+    make: Callable[[Problem, Knowledge], Strategy]
+    description: str
+    policies: tuple[str, ...] = ()
 
 
-def _random_population(measure: Measure, start: int, rng: np.random.Generator) -> dict[int, float]:
-    """The start and random cells, with their latencies."""
-    seen = {start: measure(start)}
-    while len(seen) < POPULATION:
-        arch = int(rng.integers(space.N_ARCHS))
-        seen[arch] = measure(arch)
-    return seen
+def _policy(name: str, description: str) -> Entry:
+    return Entry(OPERATIONS, lambda problem, known: FollowPolicy(policy.load(name)), description, (name,))
 
 
-def regularised_evolution(shape: NDArray[np.float64]) -> Strategy:
-    """Mutate the best of a random sample of the population; the oldest member dies (Real et al. 2019)."""
-
-    def strategy(
-        score: NDArray[np.float64], measure: Measure, start: int, budget: int, rng: np.random.Generator
-    ) -> None:
-        tradeoff = Tradeoff(score, shape)
-        seen = _random_population(measure, start, rng)
-        population = list(seen)
-        while len(seen) < space.N_ARCHS:
-            sample = rng.choice(population, SAMPLE, replace=False)
-            parent = int(sample[tradeoff(sample, [seen[int(arch)] for arch in sample]).argmax()])
-            child = _mutant(parent, seen, rng)
-            seen[child] = measure(child)
-            population = [*population[1:], child]
-
-    return strategy
+def _shortlist(problem: Problem, known: Knowledge) -> Strategy:
+    return ShortlistSearch(problem, known.tables, shortlists.networks_without(known.without))
 
 
-def freerea(shape: NDArray[np.float64]) -> Strategy:
-    """FreeREA's evolution: two parents of a tournament, a mutant of each, their crossover (Cavagnero et al. 2023)."""
-
-    def strategy(
-        score: NDArray[np.float64], measure: Measure, start: int, budget: int, rng: np.random.Generator
-    ) -> None:
-        tradeoff = Tradeoff(score, shape)
-        seen = _random_population(measure, start, rng)
-        population = list(seen)
-        while len(seen) < space.N_ARCHS:
-            sample = rng.choice(population, SAMPLE, replace=False)
-            estimate = tradeoff(sample, [seen[int(arch)] for arch in sample])
-            first, second = (int(arch) for arch in sample[np.argsort(-estimate)[:2]])
-            mask = rng.random(space.N_EDGES) < 0.5
-            crossed = int(space.to_archs(np.where(mask, space.to_ops(first), space.to_ops(second))))
-            for child in (_mutant(first, seen, rng), _mutant(second, seen, rng), crossed):
-                seen[child] = measure(child)
-                population.append(child)
-            population = population[-POPULATION:]
-
-    return strategy
-
-
-def mean_device(shape: NDArray[np.float64]) -> Strategy:
-    """The cell that is best on the mean known device: nothing of the target is needed but to measure the answer."""
-
-    def strategy(
-        score: NDArray[np.float64], measure: Measure, start: int, budget: int, rng: np.random.Generator
-    ) -> None:
-        measure(Tradeoff(score, shape).best_unmeasured())
-
-    return strategy
-
-
-def _lut(measure: Measure) -> NDArray[np.float64]:
-    """The target as the sum of its operations, ``(15625,)`` in ms, from its five single-operation cells."""
-    operation_ms = np.array([measure(int(arch)) for arch in space.single_operation_archs()]) / space.N_EDGES
-    slowest = operation_ms[np.isfinite(operation_ms)].max(initial=1e-9)
-    return devices.all_operation_counts() @ np.where(np.isfinite(operation_ms), operation_ms, 10 * slowest)
-
-
-def lut(score: NDArray[np.float64], measure: Measure, start: int, budget: int, rng: np.random.Generator) -> None:
-    """Measure the five single-operation cells, then the best cell of their LUT (Wu et al. 2019)."""
-    table = _lut(measure)
-    measure(int((score - table / max(np.ptp(table), 1e-12)).argmax()))
-
-
-def lut_evolution(
-    score: NDArray[np.float64], measure: Measure, start: int, budget: int, rng: np.random.Generator
-) -> None:
-    """Evolve a population on the LUT, then measure it, the best first (Cai et al. 2020, *Once for All*)."""
-    table = _lut(measure)
-    reward = score - table / max(np.ptp(table), 1e-12)
-    population = rng.integers(space.N_ARCHS, size=_LUT_POPULATION)
-    for _ in range(_LUT_GENERATIONS):
-        parents = space.to_ops(rng.choice(population[: _LUT_POPULATION // 4], (2, _LUT_POPULATION)))
-        from_first = rng.random((_LUT_POPULATION, space.N_EDGES)) < 0.5
-        child = np.where(from_first, parents[0], parents[1])
-        mutated = rng.random(child.shape) < 1 / space.N_EDGES
-        child = np.where(mutated, rng.integers(space.N_OPERATIONS, size=child.shape), child)
-        population = np.unique(np.concatenate([population, space.to_archs(child)]))
-        population = population[np.argsort(-reward[population])][:_LUT_POPULATION]
-    for arch in population:
-        measure(int(arch))
-
-
-@cache
-def _improvement(tested: str) -> ImprovementSearch:
-    return ImprovementSearch(prior_without(tested))
-
-
-@cache
-def _limited(tested: str) -> LimitSearch:
-    return LimitSearch(prior_without(tested))
-
-
-@cache
-def _learned(tested: str) -> LearnedSearch:
-    return LearnedSearch(prior_without(tested), shortlists.networks_for(tested))
-
-
-def expected_improvement(tested: str, limit_ms: float | None = None) -> Strategy:
-    """Ours: expected improvement on draws of whole devices; under a limit, the gain in score that may keep it."""
-    return _improvement(tested) if limit_ms is None else partial(_limited(tested), limit_ms=limit_ms)
-
-
-def _on_shape(strategy: Callable[[NDArray[np.float64]], Strategy]) -> Factory:
-    return lambda tested, _: strategy(prior_without(tested).mean)
-
-
-def _gaussian(model: Callable[[str, Prior], GaussianModel], bound: float) -> Factory:
-    return lambda tested, _: GaussianSearch(model(tested, prior_without(tested)), prior_without(tested), bound=bound)
-
-
-STRATEGIES: dict[str, Factory] = {
-    "random": lambda _, __: random_search,
-    "local_search": _on_shape(local_search),
-    "regularised_evolution": _on_shape(regularised_evolution),
-    "freerea": _on_shape(freerea),
-    "mean_device": _on_shape(mean_device),
-    "lut": lambda _, __: lut,
-    "lut_evolution": lambda _, __: lut_evolution,
-    "linear_greedy": _gaussian(GaussianModel.linear, 0.0),
-    "linear_bound": _gaussian(GaussianModel.linear, 1.0),
-    "covariance_greedy": _gaussian(GaussianModel.covariance, 0.0),
-    "covariance_bound": _gaussian(GaussianModel.covariance, 1.0),
-    "paper": lambda _, __: follow(policies.load("paper")),
-    "trpo": lambda _, __: follow(ablations.load("trpo")),
-    "a2c": lambda _, __: follow(ablations.load("a2c")),
-    "no_history": lambda _, __: follow(ablations.load("no_history")),
-    "target_only": lambda tested, _: follow(ablations.load(f"target/{tested}")),
-    "controller": lambda tested, _: _learned(tested),
-    "expected_improvement": expected_improvement,
+STRATEGIES: dict[str, Entry] = {
+    "random": Entry(NOTHING, lambda problem, known: RandomSearch(), "distinct cells drawn uniformly"),
+    "local_search": Entry(
+        TABLES,
+        lambda problem, known: LocalSearch(problem, known.tables.mean),
+        "move to the first better neighbour",
+    ),
+    "regularised_evolution": Entry(
+        TABLES,
+        lambda problem, known: Evolution(problem, known.tables.mean, crossover=False),
+        "mutate the winner of a tournament (Real et al. 2019)",
+    ),
+    "freerea": Entry(
+        TABLES,
+        lambda problem, known: Evolution(problem, known.tables.mean, crossover=True),
+        "mutants and a crossover of a tournament's two best (Cavagnero et al. 2023)",
+    ),
+    "mean_device": Entry(
+        TABLES,
+        lambda problem, known: MeanDevice(problem, known.tables.mean),
+        "the best cell of the mean known device",
+    ),
+    "lut": Entry(
+        NOTHING,
+        lambda problem, known: LutSearch(problem),
+        "a lookup table from the five single-operation cells, then its best cell",
+    ),
+    "lut_evolution": Entry(
+        NOTHING,
+        lambda problem, known: LutSearch(problem, evolve=True),
+        "a lookup table, then the best cells of an evolution on it",
+    ),
+    "linear_greedy": Entry(
+        OPERATIONS,
+        lambda problem, known: ConfidenceBound(problem, known.operations, bound=0.0),
+        "Bayesian linear model over operation counts, greedy",
+    ),
+    "linear_bound": Entry(
+        OPERATIONS,
+        lambda problem, known: ConfidenceBound(problem, known.operations, bound=1.0),
+        "Bayesian linear model over operation counts, confidence bound",
+    ),
+    "covariance_greedy": Entry(
+        TABLES,
+        lambda problem, known: ConfidenceBound(problem, known.covariance, bound=0.0),
+        "Gaussian model with the covariance of known devices, greedy",
+    ),
+    "covariance_bound": Entry(
+        TABLES,
+        lambda problem, known: ConfidenceBound(problem, known.covariance, bound=1.0),
+        "Gaussian model with the covariance of known devices, confidence bound",
+    ),
+    "paper": _policy("paper", "the paper's policy, trained by PPO on synthetic devices"),
+    "heldout": _policy("heldout", "the same, trained without HELP's six test devices"),
+    "trpo": _policy("trpo", "the paper's policy, trained by TRPO"),
+    "a2c": _policy("a2c", "the paper's policy, trained by A2C"),
+    "no_history": _policy("no_history", "the paper's policy, which sees the current cell alone"),
+    "controller": Entry(
+        TABLES,
+        _shortlist,
+        "a network trained by PPO chooses from the shortlist of expected improvement",
+        tuple(f"shortlist_{fold}" for fold in shortlists.FOLDS),
+    ),
+    "expected_improvement": Entry(
+        TABLES,
+        lambda problem, known: ExpectedImprovement(problem, known.tables),
+        "expected improvement on devices sampled from the posterior",
+    ),
 }
-"""Name → factory of (name of the tested device, latency limit in ms or None)."""
-
 BEST = "expected_improvement"
 
 
-def make(name: str, tested: str, limit_ms: float | None = None) -> Strategy:
-    """A strategy by its name, for a device of this name.
+def entry(name: str) -> Entry:
+    """The catalogue's entry of a strategy.
+
+    ``target/<device>`` is the policy that was trained on that device alone; a ``.safetensors`` file is any policy.
 
     Raises
     ------
     ValueError
-        For a name that is not in `STRATEGIES`, with those that are.
+        For an unknown name, with those that there are.
     """
+    if name.startswith("target/"):
+        return _policy(f"target_{name.removeprefix('target/')}", "a policy trained on the device itself")
+    if name.endswith(".safetensors"):
+        return _policy(name, "a policy from a file")
     if name not in STRATEGIES:
-        raise ValueError(f"no strategy {name!r}: choose one of {', '.join(STRATEGIES)}")
-    return STRATEGIES[name](tested, limit_ms)
+        raise ValueError(f"no strategy {name!r}: choose one of {', '.join(STRATEGIES)}, or a .safetensors policy")
+    return STRATEGIES[name]
+
+
+def make(name: str, problem: Problem, known: Knowledge | None = None) -> tuple[Strategy, Rule]:
+    """A strategy by its name, and its recommendation rule.
+
+    Parameters
+    ----------
+    known
+        What may be known of other devices; everything on this machine if None.
+    """
+    known, found = known or Knowledge(), entry(name)
+    return found.make(problem, known), rule(found.knows, known)
+
+
+def rule(knows: str, known: Knowledge) -> Rule:
+    """The recommendation rule for what is known of other devices."""
+    return MeasuredRange() if knows == NOTHING else _expected_range(knows, known.without)
+
+
+@cache
+def _expected_range(knows: str, without: tuple[str, ...]) -> ExpectedRange:
+    known = Knowledge(without)
+    return ExpectedRange(known.operations if knows == OPERATIONS else known.tables)

@@ -1,143 +1,107 @@
-"""What to measure next: the cell that devices agreeing with the measurements expect most of.
-
-Each draw from the posterior is a whole device, with its own scale, noise level and range, so its own rewards of all
-cells: that is how the unknown exchange rate between score and milliseconds enters the choice.
-"""
+"""Expected improvement on devices sampled from the posterior of a prior."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simmore.models.acquisition import (
-    candidates,
-    candidates_within,
-    chance_within,
-    expected_improvement,
-    reward_deviation,
-    rewards,
-    rewards_of_measured,
-)
-from simmore.models.posterior import MODELLED, Draws, Posterior, informative
+from simmore.models import acquisition
+from simmore.models.posterior import MODELLED, Devices, Posterior, Sampler, informative
 from simmore.models.priors import Prior
-from simmore.strategies.loop import Measure
-from simmore.strategies.recommendation import best_within
+from simmore.strategies.problem import History, Problem
 
 
-class Measured:
-    """The cells measured so far, in order."""
+class ExpectedImprovement:
+    """Measure the cell with the largest expected improvement of the reward.
 
-    def __init__(self, measure: Measure, start: int) -> None:
-        self._measure = measure
-        self.archs: list[int] = []
-        self.latency_ms: list[float] = []
-        self.add(start)
-
-    def add(self, arch: int) -> None:
-        self.latency_ms.append(self._measure(arch))
-        self.archs.append(arch)
-
-    def __len__(self) -> int:
-        return len(self.archs)
-
-    def informative(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        return informative(self.archs, self.latency_ms)
-
-
-class ImprovementSearch:
-    """Measure where the expected improvement of the reward is largest.
+    Under a latency limit the improvement is one of the score, times the probability that the cell is within the limit;
+    the search ends when no candidate scores higher than the best cell found within the limit.
 
     Parameters
     ----------
+    problem
+        What is searched for.
     prior
-        Of devices, the tested one's family left out.
-    draws
-        Devices drawn from the posterior at every step.
+        Prior over the device.
+    n_samples
+        Devices sampled from the posterior at every step.
     """
 
-    def __init__(self, prior: Prior, *, draws: int = 384) -> None:
-        self._prior, self._n = prior, draws
-        self._made: tuple[NDArray[np.float64], Draws] | None = None
+    def __init__(self, problem: Problem, prior: Prior, *, n_samples: int = 384) -> None:
+        self.problem, self.prior, self.n_samples = problem, prior, n_samples
+        self._sampler: Sampler | None = None
 
-    def draws(self, score: NDArray[np.float64]) -> Draws:
-        """The draws over this score's candidates, made once."""
-        if self._made is None or self._made[0] is not score:
-            self._made = score, Draws(self._prior, candidates(self._prior, score), n=self._n)
-        return self._made[1]
+    def sampler(self, rng: np.random.Generator) -> Sampler:
+        """Samples over the candidates; made at the first call, so that one search has the same random numbers."""
+        if self._sampler is None:
+            problem = self.problem
+            if problem.max_latency_ms is None:
+                cells = acquisition.candidates(self.prior, problem.merit, problem.weight, rng)
+            else:
+                cells = acquisition.candidates_within(self.prior, problem.merit, rng)
+            self._sampler = Sampler(self.prior, cells, n=self.n_samples, rng=rng)
+        return self._sampler
 
-    def __call__(
-        self, score: NDArray[np.float64], measure: Measure, start: int, budget: int, rng: np.random.Generator
-    ) -> None:
-        draws = self.draws(score)
-        measured = Measured(measure, start)
-        while len(measured) < min(budget, MODELLED, len(draws.cells)):
-            measured.add(self.next_cell(draws, score, measured))
-        for arch in _by_expected_reward(self._prior, score, measured):
-            if len(measured) == budget:
-                break
-            measured.add(arch)
+    def ask(self, history: History, rng: np.random.Generator, remaining: int) -> int | None:
+        cells = self.ask_batch(history, rng, remaining, 1)
+        return cells[0] if cells else None
 
-    def next_cell(self, draws: Draws, score: NDArray[np.float64], measured: Measured) -> int:
-        """The candidate with the largest expected improvement."""
-        archs, latency = measured.informative()
-        if not len(archs):
-            return _by_expected_reward(self._prior, score, measured)[0]
-        drawn = draws.condition(archs, latency)
-        best = rewards_of_measured(drawn, score[archs], latency).max(axis=0).astype(np.float32)
-        gain = expected_improvement(rewards(drawn, score[draws.cells]), best, reward_deviation(drawn))
-        gain[np.isin(draws.cells, measured.archs)] = -1
-        return int(draws.cells[gain.argmax()])
+    def ask_batch(self, history: History, rng: np.random.Generator, remaining: int, n: int) -> list[int]:
+        """Cells to measure together: each maximises the improvement on what those before it are expected to show."""
+        n = min(n, remaining)
+        if n <= 0:
+            return []
+        sampler = self.sampler(rng)
+        archs, latency = informative(history.archs, history.latency_ms)
+        left = ~np.isin(sampler.cells, history.archs)
+        if self.problem.max_latency_ms is not None:
+            return self._within(sampler, archs, latency, left, n)
+        if not len(archs) or len(history) >= min(MODELLED, len(sampler.cells)):
+            return self._by_expected_reward(archs, latency, history)[:n]
+        return self._improving(sampler, sampler.condition(archs, latency), archs, latency, left, n, rng)
 
+    def _improving(
+        self, sampler: Sampler, samples: Devices, archs: NDArray[np.int64], latency: NDArray[np.float64],
+        left: NDArray[np.bool_], n: int, rng: np.random.Generator,
+    ) -> list[int]:  # fmt: skip
+        merit, weight = self.problem.merit, self.problem.weight
+        reward = acquisition.rewards(samples, merit[sampler.cells], weight)  # (cells, samples)
+        measured = acquisition.rewards_of_measured(samples, merit[archs], latency, weight)
+        incumbent = measured.max(axis=0).astype(np.float32)
+        deviation = acquisition.reward_deviation(samples, weight)
+        found: list[int] = []
+        for _ in range(min(n, int(left.sum()))):
+            gain = acquisition.expected_improvement(reward, incumbent, deviation)
+            gain[~left] = -1
+            best = int(gain.argmax())
+            found.append(int(sampler.cells[best]))
+            left = left & (sampler.cells != found[-1])
+            if len(found) < n:  # what the cell would show on each sample
+                shown = reward[best] + deviation[best] * rng.standard_normal(sampler.n)
+                incumbent = np.maximum(incumbent, shown.astype(np.float32))
+        return found
 
-class LimitSearch:
-    """Measure where the gain in score times the probability of keeping a latency limit is largest.
+    def _within(
+        self, sampler: Sampler, archs: NDArray[np.int64], latency: NDArray[np.float64], left: NDArray[np.bool_], n: int
+    ) -> list[int]:
+        problem, merit = self.problem, self.problem.merit
+        assert problem.max_latency_ms is not None
+        kept = archs[latency <= problem.max_latency_ms]
+        floor = merit[kept].max() if len(kept) else problem.score.min()
+        if len(archs):
+            chance = acquisition.probability_within(sampler.condition(archs, latency), problem.max_latency_ms)
+        else:  # nothing compiled yet: the faster on the mean device, the more likely within the limit
+            chance = 1 / self.prior.mean[sampler.cells]
+        gain = np.where(left, np.maximum(merit[sampler.cells] - floor, 0) * chance, 0)
+        order = np.argsort(-gain, kind="stable")
+        if not (np.maximum(merit[sampler.cells] - floor, 0)[left] > 0).any():
+            return []
+        return [int(arch) for arch in sampler.cells[order[: min(n, int(left.sum()))]]]
 
-    Ends when no candidate scores higher than the best cell found within the limit.
-    """
-
-    def __init__(self, prior: Prior, *, draws: int = 512) -> None:
-        self._prior, self._n = prior, draws
-        self._made: tuple[NDArray[np.float64], Draws] | None = None
-
-    def draws(self, score: NDArray[np.float64]) -> Draws:
-        """The draws over this score's candidates, made once."""
-        if self._made is None or self._made[0] is not score:
-            self._made = score, Draws(self._prior, candidates_within(self._prior, score), n=self._n)
-        return self._made[1]
-
-    def __call__(
-        self,
-        score: NDArray[np.float64],
-        measure: Measure,
-        start: int,
-        budget: int,
-        rng: np.random.Generator,
-        *,
-        limit_ms: float,
-    ) -> None:
-        draws = self.draws(score)
-        measured = Measured(measure, start)
-        while len(measured) < min(budget, MODELLED):
-            best = best_within(score[measured.archs], measured.latency_ms, limit_ms)
-            floor = score.min() if best is None else score[measured.archs[best]]
-            gain = np.maximum(score[draws.cells] - floor, 0)
-            gain[np.isin(draws.cells, measured.archs)] = 0
-            if not (gain > 0).any():
-                return
-            archs, latency = measured.informative()
-            chance = chance_within(draws.condition(archs, latency), limit_ms) if len(archs) else self._guess(draws)
-            measured.add(int(draws.cells[(gain * chance).argmax()]))
-
-    def _guess(self, draws: Draws) -> NDArray[np.float64]:
-        """While nothing measured compiles: the faster a cell on the mean device, the likelier it keeps the limit."""
-        return 1 / self._prior.mean[draws.cells]
-
-
-def _by_expected_reward(prior: Prior, score: NDArray[np.float64], measured: Measured) -> Sequence[int]:
-    """Cells not measured yet, the one with the highest expected reward first."""
-    archs, latency = measured.informative()
-    expected = Posterior.of(prior, archs, latency).mean_ms() if len(archs) else prior.mean
-    order = np.argsort(-(score - expected / np.ptp(expected)), kind="stable")
-    return [int(arch) for arch in order[~np.isin(order, measured.archs)]]
+    def _by_expected_reward(
+        self, archs: NDArray[np.int64], latency: NDArray[np.float64], history: History
+    ) -> list[int]:
+        """Cells that were not measured, the highest expected reward first."""
+        expected = Posterior.of(self.prior, archs, latency).mean_ms() if len(archs) else self.prior.mean
+        order = np.argsort(-(self.problem.merit - self.problem.weight * expected / np.ptp(expected)), kind="stable")
+        return [int(arch) for arch in order[~np.isin(order, history.archs)]]

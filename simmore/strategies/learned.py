@@ -5,26 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from simmore.models.posterior import Draws
+from simmore.models import acquisition
+from simmore.models.posterior import Sampler, informative
 from simmore.models.priors import Prior
 from simmore.rl.shortlist import Network, shortlist
-from simmore.strategies import improvement
+from simmore.strategies.improvement import ExpectedImprovement
+from simmore.strategies.problem import History, Problem
 
 
-class LearnedSearch(improvement.ImprovementSearch):
-    """Measure the shortlisted cell that the networks' mean logit is highest for."""
+class ShortlistSearch(ExpectedImprovement):
+    """Measure the shortlisted cell with the highest mean logit of the networks."""
 
-    def __init__(self, prior: Prior, networks: Sequence[Network], *, draws: int = 128) -> None:
-        super().__init__(prior, draws=draws)
+    def __init__(self, problem: Problem, prior: Prior, networks: Sequence[Network], *, n_samples: int = 128) -> None:
+        super().__init__(problem, prior, n_samples=n_samples)
         self._networks = networks
 
-    def next_cell(self, draws: Draws, score: NDArray[np.float64], measured: improvement.Measured) -> int:
-        archs, latency = measured.informative()
-        if not len(archs):
-            return super().next_cell(draws, score, measured)
-        listed = shortlist(draws, score, archs, latency)
+    def sampler(self, rng: np.random.Generator) -> Sampler:
+        if self._sampler is None:
+            cells = acquisition.candidates(self.prior, self.problem.merit, self.problem.weight, rng)
+            self._sampler = Sampler(self.prior, cells, n=self.n_samples, rng=rng)
+        return self._sampler
+
+    def ask_batch(self, history: History, rng: np.random.Generator, remaining: int, n: int) -> list[int]:
+        archs, latency = informative(history.archs, history.latency_ms)
+        if not len(archs) or remaining <= 0:
+            return super().ask_batch(history, rng, remaining, n)
+        listed = shortlist(self.sampler(rng), self.problem.merit, archs, latency)
         logits = np.mean([network.logits(listed.features) for network in self._networks], axis=0)
-        logits[np.isin(listed.archs, measured.archs)] = -np.inf
-        return int(listed.archs[logits.argmax()])
+        logits[np.isin(listed.archs, history.archs)] = -np.inf
+        order = np.argsort(-logits, kind="stable")[: min(n, remaining)]
+        return [int(listed.archs[k]) for k in order if np.isfinite(logits[k])]

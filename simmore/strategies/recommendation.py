@@ -1,68 +1,156 @@
-"""Which of the measured cells to answer with, when the device's range of latencies is unknown.
+"""Which of the measured cells to recommend.
 
-The reward needs it: r = p + 1 − (ℓ − min ℓ) / (max ℓ − min ℓ). Ten measurements don't show it, so the exchange rate
-between score and milliseconds is itself uncertain. The rule takes the posterior *median* of the range: with two cells
-to choose from, that is the one which is better on most devices that agree with the measurements.
+The reward is ``r = p + weight · ℓ̄`` with ``ℓ̄ = 1 − (ℓ − min ℓ) / (max ℓ − min ℓ)``. The range of a device's latencies
+cannot be seen in ten measurements, so a rule has to estimate it. Each rule names the information that it uses.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simmore.models.posterior import Draws, informative, prior_shapes
-from simmore.models.priors import Prior, prior_without
+from simmore import space
+from simmore.devices import random_search_reward, reward
+from simmore.models import acquisition
+from simmore.models.posterior import Devices, Posterior, Sampler, extreme_cells, informative
+from simmore.models.priors import Prior
+from simmore.strategies.problem import History, Problem
 
-DRAWS = 256
+N_SAMPLES = 256
+_REFERENCE_CELLS = 200  # random cells that random search is estimated from
 
 
-class RangeModel(Protocol):
-    """Whatever says, from measured cells, which latencies a device spans."""
+class Recommendation(NamedTuple):
+    """The recommended cell.
 
-    def bounds_ms(self, archs: ArrayLike, latency_ms: ArrayLike) -> tuple[float, float]:
-        """Fastest and slowest latency of the device in ms."""
+    Attributes
+    ----------
+    arch
+        NATS index of a measured cell.
+    expected_regret
+        Normalised regret that the rule expects: 0 is the best cell, 1 is what ten random cells give on average. Under a
+        latency limit, the score that is expected to be lost. None if the rule cannot tell.
+    """
+
+    arch: int
+    expected_regret: float | None
+
+
+class Rule(Protocol):
+    """Chooses the recommendation."""
+
+    @property
+    def uses(self) -> str:
+        """The information that the rule uses besides the measurements."""
+
+    def estimated_range_ms(self, history: History) -> tuple[float, float]:
+        """Fastest and slowest latency that the device is believed to have, in ms."""
+
+    def expected_regret(self, problem: Problem, history: History, arch: int) -> float | None:
+        """See `Recommendation`."""
+
+
+def ranked(rule: Rule, problem: Problem, history: History) -> list[int]:
+    """Measured cells that may be recommended, the best first; under a latency limit only those within it."""
+    archs, latency = history.compiled
+    allowed = np.array([problem.may_recommend(int(arch)) for arch in archs], dtype=bool)
+    archs, latency = archs[allowed], latency[allowed]
+    if not len(archs):
+        return []
+    if problem.max_latency_ms is not None:
+        archs = archs[latency <= problem.max_latency_ms]
+        value = problem.score[archs]
+    else:
+        bounds = rule.estimated_range_ms(history)
+        value = reward(problem.score[archs], latency, weight=problem.weight, bounds_ms=bounds)
+    return [int(arch) for arch in archs[np.argsort(-value, kind="stable")]]
+
+
+def recommend(rule: Rule, problem: Problem, history: History) -> Recommendation | None:
+    """The best measured cell by a rule; None if none may be recommended."""
+    cells = ranked(rule, problem, history)
+    if not cells:
+        return None
+    return Recommendation(cells[0], rule.expected_regret(problem, history, cells[0]))
+
+
+class MeasuredRange:
+    """Takes the range of the measured latencies for the range of the device."""
+
+    uses = "the measurements alone"
+
+    def estimated_range_ms(self, history: History) -> tuple[float, float]:
+        _, latency = history.compiled
+        return float(latency.min()), float(latency.max())
+
+    def expected_regret(self, problem: Problem, history: History, arch: int) -> None:
+        """None: without a model of the device nothing is known of the cells that were not measured."""
 
 
 class ExpectedRange:
-    """The posterior median of a device's range, by the mixture of known devices (`device_prior`)."""
+    """Takes the posterior median of the range under a prior.
+
+    With two cells to choose from, the median range gives the cell that is better on most devices that agree with the
+    measurements.
+    """
 
     def __init__(self, prior: Prior, *, seed: int = 0) -> None:
-        self._draws = Draws(prior, extreme_cells(prior), n=DRAWS, seed=seed)
+        self.prior, self.uses, self._seed = prior, prior.source, seed
+        rng = np.random.default_rng(seed)
+        self._sampler = Sampler(prior, extreme_cells(prior, rng=rng), n=N_SAMPLES, rng=rng)
+        self._regret_sampler: tuple[Problem, Sampler, NDArray[np.bool_]] | None = None
 
-    def bounds_ms(self, archs: ArrayLike, latency_ms: ArrayLike) -> tuple[float, float]:
-        drawn = self._draws.condition(*informative(archs, latency_ms))
-        fastest = float(np.median(drawn.fastest_ms))
-        return fastest, fastest + drawn.median_range_ms()
+    def estimated_range_ms(self, history: History) -> tuple[float, float]:
+        samples = self._sampler.condition(*informative(history.archs, history.latency_ms))
+        fastest = float(np.median(samples.fastest_ms))
+        return fastest, fastest + samples.median_range_ms()
 
+    def mean_ms(self, history: History) -> NDArray[np.float64]:
+        """Posterior mean of all latencies, ``(cells,)`` in ms."""
+        return Posterior.of(self.prior, history.archs, history.latency_ms).mean_ms()
 
-def extreme_cells(prior: Prior, *, draws: int = 200, seed: int = 3) -> NDArray[np.int64]:
-    """Cells that are the fastest or the slowest on some draw from a prior, in order."""
-    shape = prior_shapes(prior, draws, np.random.default_rng(seed))
-    return np.unique(np.concatenate([shape.argmin(axis=0), shape.argmax(axis=0)]))
+    def expected_regret(self, problem: Problem, history: History, arch: int) -> float:
+        """Mean over devices sampled from the posterior, each with its own best cell and its own random search."""
+        rng = np.random.default_rng(self._seed)
+        if self._regret_sampler is None or self._regret_sampler[0] is not problem:
+            reference = rng.choice(space.N_ARCHS, _REFERENCE_CELLS, replace=False)
+            if problem.max_latency_ms is None:
+                hopeful = acquisition.candidates(self.prior, problem.merit, problem.weight, rng)
+            else:
+                hopeful = acquisition.candidates_within(self.prior, problem.merit, rng)
+            cells = np.unique(np.concatenate([hopeful, reference]))
+            sampler = Sampler(self.prior, cells, n=N_SAMPLES, rng=rng)
+            self._regret_sampler = problem, sampler, np.isin(cells, reference)
+        _, sampler, is_reference = self._regret_sampler
+        archs, latency = informative(history.archs, history.latency_ms)
+        samples = sampler.condition(archs, latency)
+        merit, noise = problem.merit[sampler.cells], rng.standard_normal(samples.latency_ms.shape, dtype=np.float32)
+        if problem.max_latency_ms is not None:
+            within = samples.latency_ms + samples.residual_ms * noise <= problem.max_latency_ms  # (cells, samples)
+            best = np.where(within, merit[:, None], problem.score[arch]).max(axis=0)
+            return float(np.maximum(best - problem.score[arch], 0).mean())
+        return self._normalised(problem, samples, sampler.cells, is_reference, noise, archs, latency, arch)
 
-
-@cache
-def expected_range(tested: str) -> ExpectedRange:
-    """For a device of this name, its family left out."""
-    return ExpectedRange(prior_without(tested))
-
-
-def best_tradeoff(score: ArrayLike, latency_ms: ArrayLike, range_ms: float) -> int:
-    """Position of the measured cell with the highest p − ℓ / range; cells that don't compile only if none does.
-
-    Parameters
-    ----------
-    score, latency_ms
-        Of the measured cells, ``(n,)``.
-    """
-    return int((np.asarray(score) - np.asarray(latency_ms) / max(range_ms, 1e-12)).argmax())
+    @staticmethod
+    def _normalised(
+        problem: Problem, samples: Devices, cells: NDArray[np.int64], is_reference: NDArray[np.bool_],
+        noise: NDArray[np.float32], archs: NDArray[np.int64], latency: NDArray[np.float64], arch: int,
+    ) -> float:  # fmt: skip
+        weight = problem.weight
+        sampled = acquisition.rewards(samples, problem.merit[cells], weight)
+        sampled = sampled + acquisition.reward_deviation(samples, weight) * noise
+        measured = acquisition.rewards_of_measured(samples, problem.merit[archs], latency, weight)
+        unmeasured = ~np.isin(cells, archs)
+        best = np.maximum(sampled[unmeasured].max(axis=0), measured.max(axis=0))
+        chosen = measured[int(np.flatnonzero(archs == arch)[0])] if arch in archs else measured.max(axis=0)
+        random = np.mean([random_search_reward(column) for column in sampled[is_reference].T])
+        return float((best - chosen).mean() / (best.mean() - random))
 
 
 def best_within(score: ArrayLike, latency_ms: ArrayLike, limit_ms: float) -> int | None:
-    """Position of the measured cell with the highest score among those within a limit, None if there is none.
+    """Position of the cell with the highest score among those within a limit, None if there is none.
 
     >>> best_within([0.9, 0.5, 0.7], [20.0, 5.0, 9.0], 10.0)
     2

@@ -1,0 +1,152 @@
+"""What is searched for, and what was measured so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simmore import data, proxies, space
+
+_FORBIDDEN = 10.0  # taken off the score of a cell that is not allowed: more than any latency can make up for
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Find the cell with the highest reward ``p + weight · ℓ̄``, or the highest score p within a latency limit.
+
+    Attributes
+    ----------
+    score
+        p of all cells, ``(cells,)``.
+    weight
+        Weight of the inverse latency ℓ̄ in the reward; 1 in the paper.
+    max_latency_ms
+        A latency limit. The goal is then the highest score within it, and the weight has no effect.
+    allowed
+        Which cells may be recommended, ``(cells,)``; all of them if None.
+    dataset
+        Data set whose validation accuracy results show.
+
+    Raises
+    ------
+    ValueError
+        For scores that are not one finite number a cell, a weight that is not a positive number, a limit that is
+        not a positive number of ms, or a problem that allows no cell.
+    """
+
+    score: NDArray[np.float64] = field(repr=False)
+    weight: float = 1.0
+    max_latency_ms: float | None = None
+    allowed: NDArray[np.bool_] | None = field(default=None, repr=False)
+    dataset: str = "cifar10"
+
+    def __post_init__(self) -> None:
+        score = np.asarray(self.score, dtype=np.float64)
+        if score.shape != (space.N_ARCHS,) or not np.isfinite(score).all():
+            raise ValueError(f"scores are {space.N_ARCHS} finite numbers, got an array of shape {score.shape}")
+        object.__setattr__(self, "score", score)
+        if not (np.isfinite(self.weight) and self.weight > 0):
+            raise ValueError(f"the weight of latency is a positive number, got {self.weight}")
+        if self.max_latency_ms is not None and not self.max_latency_ms > 0:
+            raise ValueError(f"a latency limit is a positive number of ms, got {self.max_latency_ms}")
+        merit = score
+        if self.allowed is not None:
+            allowed = np.asarray(self.allowed, dtype=bool)
+            if allowed.shape != score.shape or not allowed.any():
+                raise ValueError("no cell is allowed: relax the limit on parameters")
+            merit = np.where(allowed, score, score - _FORBIDDEN * (1 + self.weight))
+        object.__setattr__(self, "_merit", merit)
+
+    @classmethod
+    def of(
+        cls,
+        dataset: str = "cifar10",
+        *,
+        score: NDArray[np.float64] | None = None,
+        weight: float = 1.0,
+        max_latency_ms: float | None = None,
+        max_params: float | None = None,
+    ) -> Problem:
+        """The problem on one data set, with its stored score.
+
+        Parameters
+        ----------
+        dataset
+            ``cifar10``, ``cifar100`` or ``ImageNet16-120``.
+        score
+            Takes the place of the stored score p, ``(cells,)``.
+        max_params
+            Only cells with at most so many parameters, in millions, are recommended.
+        """
+        allowed = None if max_params is None else data.parameters(dataset) <= max_params
+        score = proxies.stored_score(dataset) if score is None else score
+        return cls(score, weight, max_latency_ms, allowed, dataset)
+
+    @property
+    def merit(self) -> NDArray[np.float64]:
+        """The score that strategies rank cells by: p, far lower for cells that are not allowed, ``(cells,)``."""
+        merit: NDArray[np.float64] = self.__dict__["_merit"]
+        return merit
+
+    def may_recommend(self, arch: int) -> bool:
+        """Whether the problem allows this cell."""
+        return self.allowed is None or bool(self.allowed[arch])
+
+
+class History:
+    """The steps of a search: cells and their latencies in ms, in order. A cell may come again."""
+
+    def __init__(self, steps: Iterable[tuple[int, float]] = ()) -> None:
+        self.steps: list[tuple[int, float]] = []
+        self._known: dict[int, float] = {}
+        self._readings: dict[int, list[float]] = {}
+        for arch, latency in steps:
+            self.add(arch, latency)
+
+    def add(self, arch: int, latency_ms: float) -> None:
+        """Append a step; the latency is infinite where the cell did not compile or run.
+
+        Several readings of a cell are combined by the median of those that are finite.
+
+        Raises
+        ------
+        ValueError
+            For a latency that is not positive, or NaN.
+        """
+        if not latency_ms > 0:
+            raise ValueError(f"cell {arch}: {latency_ms} ms is not a latency")
+        self.steps.append((int(arch), float(latency_ms)))
+        readings = self._readings.setdefault(int(arch), [])
+        if np.isfinite(latency_ms):
+            readings.append(float(latency_ms))
+        self._known[int(arch)] = float(np.median(readings)) if readings else np.inf
+
+    def __contains__(self, arch: int) -> bool:
+        return arch in self._known
+
+    def __getitem__(self, arch: int) -> float:
+        """Latency of a measured cell in ms."""
+        return self._known[arch]
+
+    def __len__(self) -> int:
+        """Distinct cells measured."""
+        return len(self._known)
+
+    @property
+    def archs(self) -> NDArray[np.int64]:
+        """Distinct cells in the order of their first measurement, ``(n,)``."""
+        return np.fromiter(self._known, dtype=np.int64, count=len(self._known))
+
+    @property
+    def latency_ms(self) -> NDArray[np.float64]:
+        """Latency of the distinct cells, ``(n,)`` in ms, infinite where a cell failed."""
+        return np.fromiter(self._known.values(), dtype=np.float64, count=len(self._known))
+
+    @property
+    def compiled(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The distinct cells that did not fail, and their latencies in ms, ``(m,)`` each."""
+        works = np.isfinite(self.latency_ms)
+        return self.archs[works], self.latency_ms[works]
