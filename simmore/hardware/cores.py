@@ -1,23 +1,28 @@
-"""Cores of this machine that a measuring process has to itself: a lock on each keeps others off."""
+"""Cores of this machine that a measuring process has to itself, by a file lock on each core.
+
+The operating system gives a lock back when its process ends, however it ends.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import itertools
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
 
-WAIT_SECONDS = 600.0  # for cores that others measure on
+from simmore.errors import needs
+
+with needs("filelock"):
+    from filelock import FileLock, Timeout
+
+WAIT_SECONDS = 600.0  # for cores that other processes measure on
+_POLL_SECONDS = 0.02
 
 
 class CannotMeasure(OSError):
-    """Nothing can be measured here now: no process could be started, or no core is free."""
+    """Nothing can be measured on this machine now; the message says why."""
 
 
 def usable_cores() -> list[int]:
@@ -31,31 +36,35 @@ def usable_cores() -> list[int]:
 def reserved(number: int, patience_seconds: float = WAIT_SECONDS) -> Iterator[list[int]]:
     """Take cores that no other measuring process has, and run on them alone meanwhile.
 
-    Who waits holds the one lock that everybody else must have to ask for cores: it is next.
+    A process that waits for cores holds the queue's lock, and others need this lock to take any: the process that waits
+    longest is served first.
 
     Raises
     ------
     CannotMeasure
-        If there are not as many within the patience.
+        If the cores do not become free within the patience, or if the process that started this one ends meanwhile.
     """
-    home = usable_cores()
+    home, parent, deadline = usable_cores(), os.getppid(), time.monotonic() + patience_seconds
     with contextlib.ExitStack() as held:
         taken: list[int] = []
-        with _lock_file("queue") as queue:
-            waiting = _Waiting(f"{number} of this machine's {len(home)} cores", patience_seconds)
-            while not _locked(queue):
-                waiting.go_on()
-            for core in itertools.cycle(home):
-                file = _lock_file(f"core-{core}")
-                if core not in taken and _locked(file):
-                    held.enter_context(file)
-                    taken.append(core)
-                else:
-                    file.close()
-                if len(taken) == number:
-                    break
-                if core == home[-1]:
-                    waiting.go_on()
+        try:
+            with _lock("queue").acquire(patience_seconds, _POLL_SECONDS, cancel_check=lambda: os.getppid() != parent):
+                while True:
+                    for core in home:
+                        if len(taken) < number and core not in taken:
+                            with contextlib.suppress(Timeout):
+                                held.enter_context(_lock(f"core-{core}").acquire(blocking=False))
+                                taken.append(core)
+                    if len(taken) == number:
+                        break
+                    if time.monotonic() > deadline or os.getppid() != parent:
+                        raise Timeout("")
+                    time.sleep(_POLL_SECONDS)
+        except Timeout as error:
+            raise CannotMeasure(
+                f"{number} of this machine's {len(home)} cores did not become free within {patience_seconds:g} s: "
+                "other processes measure on them, and two measurements never share a core"
+            ) from error
         _move_to(taken)
         try:
             yield taken
@@ -63,35 +72,8 @@ def reserved(number: int, patience_seconds: float = WAIT_SECONDS) -> Iterator[li
             _move_to(home)
 
 
-class _Waiting:
-    """Waits, a little at a time, while there is patience and whoever wanted to measure is still there."""
-
-    def __init__(self, what: str, patience_seconds: float) -> None:
-        self._what, self._patience, self._parent = what, patience_seconds, os.getppid()
-        self._deadline = time.monotonic() + patience_seconds
-
-    def go_on(self) -> None:
-        if os.getppid() != self._parent:
-            sys.exit("whoever wanted to measure is gone")
-        if time.monotonic() > self._deadline:
-            raise CannotMeasure(
-                f"{self._what} did not become free within {self._patience:g} s: others measure on them, and two "
-                "measurements never share a core"
-            )
-        time.sleep(0.02)
-
-
-def _lock_file(name: str) -> IO[bytes]:
-    return (Path(tempfile.gettempdir()) / f"simmore-{name}.lock").open("ab")
-
-
-def _locked(file: IO[bytes]) -> bool:
-    """Take the lock of a file, if nobody has it; closing the file gives it back."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _lock(name: str) -> FileLock:
+    return FileLock(Path(tempfile.gettempdir()) / f"simmore-{name}.lock")
 
 
 def _move_to(cores: Iterable[int]) -> None:
@@ -99,6 +81,6 @@ def _move_to(cores: Iterable[int]) -> None:
     if not hasattr(os, "sched_setaffinity"):
         return
     os.sched_setaffinity(0, cores)
-    for thread in Path("/proc/self/task").iterdir():  # those that a runtime keeps from the last measurement
+    for thread in Path("/proc/self/task").glob("*"):  # threads that a runtime keeps from the last measurement
         with contextlib.suppress(ProcessLookupError):
             os.sched_setaffinity(int(thread.name), cores)

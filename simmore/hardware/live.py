@@ -1,176 +1,187 @@
-"""A search on hardware that is measured while it goes on: every measurement is kept as soon as it is made.
+"""A search on hardware that is measured meanwhile: every measurement is kept as soon as it is made.
 
-The journal lies beside the trajectory that the search will write. A search that was interrupted and is started
-again with the same settings reads its measurements from there and goes on; one that ended leaves no journal.
+The measurements are written to a journal. The same search, started again after an interruption, reads them from there
+and continues. A search that ends deletes its journal.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import glob
+import hashlib
 import json
+import signal
+import sys
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from simmore import space
+from simmore import provenance, space
+from simmore.data.registry import cache_folder
 from simmore.files import replace
-from simmore.hardware import measure
-from simmore.hardware.measure import Configuration, LiveDevice, Measurement
-from simmore.strategies import loop
+from simmore.hardware.measure import LIMIT_SECONDS, CannotMeasure, Configuration, LiveDevice, Measurement
+from simmore.strategies import Search, Session, run
 
 
 @dataclass(frozen=True)
 class LiveSearch:
-    """A search's end, and what it took.
+    """Result of a search on hardware, and what it took.
 
     Attributes
     ----------
     found
-        The answer and the trajectory.
+        The result; its trajectory has the columns ``spread`` (relative) and ``stable`` too.
     device
-        With all measurements.
+        The device, with all measurements.
     resumed
-        Cells that an earlier, interrupted search had measured.
+        Number of cells that an earlier, interrupted search had measured.
     seconds
-        That the search took this time.
+        Duration of this search.
     """
 
-    found: loop.Search
+    found: Search
     device: LiveDevice
     resumed: int
     seconds: float
 
-    @property
-    def answer(self) -> Measurement | None:
-        """The answer's measurement."""
-        return None if self.found.arch is None else self.device.measurements[self.found.arch]
-
     def seconds_for_everything(self) -> float:
-        """What measuring all cells would have taken, one after the other, each like the mean of those measured."""
-        took = [one.seconds for one in self.device.measurements.values()]
-        return float(np.mean(took)) * space.N_ARCHS
-
-
-def journal_of(trajectory: Path) -> Path:
-    """Where the measurements of a search are kept while it goes on."""
-    return trajectory.with_name(f"{trajectory.name}.measurements.json")
+        """Estimated duration of measuring all cells, from the mean over the measured ones."""
+        return float(np.mean([one.seconds for one in self.device.measurements.values()])) * space.N_ARCHS
 
 
 def search_live(
     wanted: Configuration,
-    strategy: loop.Strategy,
+    session: Session,
     *,
-    strategy_name: str,
-    out: Path,
-    start: int | None = None,
-    budget: int = loop.BUDGET,
-    seed: int = 0,
-    max_latency_ms: float | None = None,
+    strategy: str,
+    seed: int,
+    out: Path | None = None,
     progress: bool = True,
-    limit_seconds: float = measure.LIMIT_SECONDS,
+    limit_seconds: float = LIMIT_SECONDS,
     dask: str | None = None,
     resource: str | None = None,
 ) -> LiveSearch:
-    """Search a cell for the hardware at hand, or for that behind a Dask worker, and write the trajectory.
+    """Search a cell for this machine, or for the machine of a Dask worker.
 
     Parameters
     ----------
     wanted
         Runtime, precision, threads and batch.
-    strategy, strategy_name
-        The search strategy, and its name for the journal.
+    session
+        The search; nothing has been asked of it yet.
+    strategy, seed
+        Name of the session's strategy, and its seed. With all other settings they tell one search from another.
     out
-        CSV of the trajectory; `loop.Search.trajectory` with the columns ``spread`` (relative) and ``steady``.
-    start, budget, seed, max_latency_ms
-        See `loop.search`.
+        CSV of the trajectory, beside which the journal lies. If None, the journal is in the cache folder and no CSV is
+        written.
     progress
-        Print a line a measurement.
+        Print a line for each measurement.
     limit_seconds, dask, resource
-        See `measure.measure`.
+        See `measure.measure_many`.
 
     Raises
     ------
-    ValueError, MissingPackage, OSError
-        Before anything is measured: a bad setting, a runtime that is not installed, an `out` that can't be written.
-    loop.MeasurementFailed
-        If measuring itself breaks down (a scheduler that goes away, say); the journal stays.
+    ValueError, MissingPackage
+        For a wrong setting or a runtime that is not installed.
+    strategies.MeasurementFailed
+        If measuring itself fails, for example because a scheduler goes away. The journal is kept.
+    CannotMeasure
+        If none of the measured cells compiles and runs.
+    KeyboardInterrupt
+        After Ctrl-C or SIGTERM. The journal is kept.
     """
-    check_writable(out)
     if dask is None:
         wanted.check()
-    journal = journal_of(out)
-    settings: dict[str, Any] = {
+    settings = {
         **dataclasses.asdict(wanted),
+        "limit_seconds": limit_seconds,
         "resource": resource,
-        "strategy": strategy_name,
-        "start": start,
+        "machine": provenance.machine() if dask is None else "a Dask worker's",
+        "versions": wanted.versions() if dask is None else {},
+        "strategy": strategy,
         "seed": seed,
-        "max_latency_ms": max_latency_ms,
-        **({} if dask else {"machine": measure.machine(), "versions": wanted.versions()}),
+        "start": session.start,
+        "budget": session.budget,
+        "measured_before": session.history.steps,
+        "weight": session.problem.weight,
+        "max_latency_ms": session.problem.max_latency_ms,
+        "merit": hashlib.sha256(session.problem.merit.tobytes()).hexdigest(),
     }
-    known = _read(journal, settings)
-    measurements = list(known)
+    journal = _journal(settings, out)
+    known = _read(journal)
 
     def keep(one: Measurement) -> None:
-        measurements.append(one)
-        content = {"settings": settings, "measurements": [measure.as_row(each) for each in measurements]}
-        replace(journal, json.dumps(content, indent=1).encode())
+        rows = [dataclasses.asdict(each) for each in device.measurements.values()]
+        replace(journal, json.dumps({"settings": settings, "measurements": rows}, indent=1).encode())
         if progress:
-            print(line(one, len(measurements), budget), flush=True)
+            print(line(one, len(session.history) + 1, session.budget), flush=True)
 
     device = LiveDevice(
         wanted, known=known, on_measurement=keep, limit_seconds=limit_seconds, dask=dask, resource=resource
     )
     started = time.perf_counter()
-    found = loop.search(device, strategy, start=start, budget=budget, seed=seed, max_latency_ms=max_latency_ms)
+    with _sigterm_interrupts():
+        found = run(session, device)
     seconds = time.perf_counter() - started
-    steps = found.trajectory.assign(
-        spread=[device.measurements[arch].spread for arch in found.trajectory.arch],
-        steady=[device.measurements[arch].steady for arch in found.trajectory.arch],
-    )
-    replace(out, steps.to_csv(index=False).encode())
+    measured = [device.measurements[arch] for arch in found.trajectory["arch"]]
+    steps = found.trajectory.assign(spread=[one.spread for one in measured], stable=[one.stable for one in measured])
+    if out is not None:
+        replace(out, steps.to_csv(index=False, lineterminator="\n").encode())
     journal.unlink(missing_ok=True)
+    if not np.isfinite(steps["latency_ms"]).any():
+        reasons = "; ".join(dict.fromkeys(one.reason for one in measured))
+        raise CannotMeasure(f"none of the {found.n_measured} measured cells runs in {device.name}: {reasons}")
     return LiveSearch(dataclasses.replace(found, trajectory=steps), device, len(known), seconds)
+
+
+def _journal(settings: dict[str, Any], beside: Path | None) -> Path:
+    """The journal of a search. A digest of all settings is in its name: another search has another journal."""
+    digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
+    if beside is None:
+        return cache_folder() / "live" / f"{digest}.json"
+    file = beside.with_name(f"{beside.name}.{digest}.journal.json")
+    for other in sorted(beside.parent.glob(f"{glob.escape(beside.name)}.*.journal.json")):
+        if other != file:
+            print(f"{other} has measurements of an interrupted search with other settings", file=sys.stderr)
+    return file
+
+
+def _read(journal: Path) -> list[Measurement]:
+    """Measurements of an interrupted search; none if there is no journal. An unreadable one is set aside."""
+    try:
+        return [Measurement(**row) for row in json.loads(journal.read_text(encoding="utf-8"))["measurements"]]
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError):
+        aside = journal.with_suffix(".unreadable")
+        journal.replace(aside)
+        print(f"the journal of this search cannot be read; it is now {aside}", file=sys.stderr)
+        return []
+
+
+@contextlib.contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Handle SIGTERM like Ctrl-C. Python allows this in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def line(one: Measurement, number: int, budget: int) -> str:
     """A measurement as a line of progress."""
     result = f"failed: {one.reason}"
     if not one.reason:
-        doubt = "" if one.steady else ", not steady: the machine is busy"
+        doubt = "" if one.stable else ", unstable: the machine is busy"
         result = f"{one.latency_ms:8.3f} ms ± {100 * one.spread:.1f} %{doubt}"
     return f"{number:3} of {budget}  {result}  in {one.seconds:.1f} s  {space.to_string(one.arch)}"
-
-
-def check_writable(path: Path) -> None:
-    """See whether a file can be written, before anything is measured for it.
-
-    Raises
-    ------
-    OSError
-        If it can't be: no such folder, no right to, a folder of that name.
-    """
-    if path.is_dir():
-        raise OSError(f"{path} is a folder: name a file")
-    if not path.parent.is_dir():
-        raise OSError(f"the folder of {path} does not exist: create it, or name another")
-    probe = path.with_name(f".{path.name}.probe")
-    try:
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise OSError(f"{path} can't be written ({error.strerror}): name a file that can") from error
-
-
-def _read(journal: Path, settings: dict[str, Any]) -> list[Measurement]:
-    """Measurements of an interrupted search with the same settings; none if there is none."""
-    try:
-        content = json.loads(journal.read_text(encoding="utf-8"))
-        if content["settings"] != json.loads(json.dumps(settings)):
-            return []
-        return [Measurement(**row) for row in content["measurements"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []  # not there, or not ours: it is written anew

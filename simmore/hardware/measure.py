@@ -1,26 +1,23 @@
-"""Measuring cells on real hardware: this machine, or any other that runs a Dask worker.
+"""Measuring cells on this machine, or on any other machine that runs a Dask worker.
 
 >>> from simmore.hardware import measure
 >>> measure.measure(12, "onnxruntime", "fp32", threads=1, batch=1)  # doctest: +SKIP
 Measurement(arch=12, latency_ms=1.9, ...)
 
-`LiveDevice` is a device like any other, for `search.search`.
+`LiveDevice` is a device like any other.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simmore import parallel, space
-from simmore.hardware.cores import CannotMeasure, usable_cores
+from simmore.hardware.cores import CannotMeasure
 from simmore.hardware.runtimes import RUNTIMES, Configuration
 from simmore.hardware.worker import LIMIT_SECONDS, Measurement, Worker
 
@@ -32,10 +29,8 @@ __all__ = [
     "LiveDevice",
     "Measurement",
     "Worker",
-    "machine",
     "measure",
     "measure_many",
-    "usable_cores",
 ]
 
 
@@ -45,37 +40,10 @@ def measure(
     precision: str = "fp32",
     threads: int = 1,
     batch: int = 1,
-    *,
-    limit_seconds: float = LIMIT_SECONDS,
-    dask: str | None = None,
-    resource: str | None = None,
+    **settings: Any,
 ) -> Measurement:
-    """Measure the latency of one cell's network (CIFAR-10: 3×32×32, ten classes).
-
-    Parameters
-    ----------
-    arch
-        NATS index, six digits or NATS-Bench string.
-    runtime, precision, threads, batch
-        See `Configuration`.
-    limit_seconds
-        After which the measuring process is ended.
-    dask, resource
-        Address of a Dask scheduler, and the label of the workers that may measure
-        (``dask worker … --resources "raspi5=1"``); this machine if None.
-
-    Returns
-    -------
-    Measurement
-        With an infinite latency and its reason where the network fails to compile or to run.
-
-    Raises
-    ------
-    ValueError, MissingPackage, CannotMeasure, ConnectionError
-        See `measure_many`.
-    """
-    wanted = Configuration(runtime, precision, threads, batch)
-    return measure_many([arch], wanted, limit_seconds=limit_seconds, dask=dask, resource=resource)[0]
+    """Measure one cell in a `Configuration`; everything else is as in `measure_many`."""
+    return measure_many([arch], Configuration(runtime, precision, threads, batch), **settings)[0]
 
 
 def measure_many(
@@ -87,16 +55,35 @@ def measure_many(
     dask: str | None = None,
     resource: str | None = None,
 ) -> list[Measurement]:
-    """Measure cells against one another: they take turns, so that what disturbs the machine disturbs all alike.
+    """Measure the latency of cells' networks (CIFAR-10: 3×32×32, ten classes) by interleaved timing.
+
+    Parameters
+    ----------
+    archs
+        NATS indices, six digits or NATS-Bench strings.
+    wanted
+        Runtime, precision, threads and batch.
+    seed
+        Of the input and of the order of rounds.
+    limit_seconds
+        Time limit for one cell, after which the measuring process is ended.
+    dask, resource
+        Address of a Dask scheduler, and the label of the workers that may measure
+        (``dask worker … --resources "raspi5=1"``); this machine if None.
+
+    Returns
+    -------
+    list of Measurement
+        One for each cell; a network that fails to compile or to run has an infinite latency and a reason.
 
     Raises
     ------
     ValueError
-        For no cell of the search space, a limit that is none, or more threads than the measuring machine has cores.
+        For what is no cell, a limit that is not a positive number, or more threads than the machine has cores.
     MissingPackage
         For a runtime that is not installed there.
     CannotMeasure
-        If no core becomes free there.
+        If no core becomes free there, or on Windows.
     ConnectionError
         If no scheduler answers, or none of its workers has the resource.
     """
@@ -109,7 +96,7 @@ def measure_many(
 
 
 def _measure_here(cells: list[int], wanted: Configuration, seed: int, limit_seconds: float) -> list[Measurement]:
-    """Measure on this machine; runs on Dask workers too, each of which then has a measuring process of its own."""
+    """Measure on this machine; a Dask worker runs this too, and then has a measuring process of its own."""
     return _worker(wanted, limit_seconds).measure(cells, seed)
 
 
@@ -120,76 +107,39 @@ def _worker(wanted: Configuration, limit_seconds: float) -> Worker:
 
 
 class LiveDevice:
-    """A real device that is measured when it is asked; what it measured it remembers.
+    """A device that measures a cell when its latency is first asked for.
 
     Parameters
     ----------
     wanted
         Runtime, precision, threads and batch.
     known
-        Measurements from before, which are not made again.
+        Earlier measurements, which are not made again.
     on_measurement
-        Called with each new measurement as soon as it is there.
-    limit_seconds, dask, resource
-        See `measure`.
+        Called with each new measurement.
+    settings
+        ``limit_seconds``, ``dask`` and ``resource``, see `measure_many`.
     """
 
     def __init__(
         self,
-        wanted: Configuration | None = None,
+        wanted: Configuration,
         *,
-        known: Sequence[Measurement] = (),
-        on_measurement: Callable[[Measurement], None] | None = None,
-        limit_seconds: float = LIMIT_SECONDS,
-        dask: str | None = None,
-        resource: str | None = None,
+        known: Iterable[Measurement] = (),
+        on_measurement: Callable[[Measurement], None] = lambda measured: None,
+        **settings: Any,
     ) -> None:
-        self.wanted = wanted or Configuration()
-        self.measurements: dict[int, Measurement] = {one.arch: one for one in known}
-        self._on_measurement = on_measurement
-        self._where: dict[str, Any] = {"limit_seconds": limit_seconds, "dask": dask, "resource": resource}
-        self._label = resource
-        if dask is None:
-            self.wanted.check()
-
-    @property
-    def name(self) -> str:
-        return f"{self._label}_{self.wanted.name}" if self._label else self.wanted.name
+        self.measurements = {one.arch: one for one in known}
+        label = settings.get("resource")
+        self.name = f"{label}_{wanted.name}" if label else wanted.name
+        self._wanted, self._on_measurement, self._settings = wanted, on_measurement, settings
 
     def latency_ms(self, archs: ArrayLike) -> NDArray[np.float64]:
-        """Latency in ms, measured now where it is not known yet; same shape, inf where a cell fails."""
+        """Latency in ms; same shape, inf where a cell fails. Cells that are not known yet are measured now."""
         archs = np.asarray(archs)
         for arch in dict.fromkeys(archs.ravel().tolist()):
             if arch not in self.measurements:
-                measured = measure_many([arch], self.wanted, **self._where)[0]
-                self.measurements[arch] = measured
-                if self._on_measurement:
-                    self._on_measurement(measured)
+                self.measurements[arch] = measure_many([arch], self._wanted, **self._settings)[0]
+                self._on_measurement(self.measurements[arch])
         found = [self.measurements[arch].latency_ms for arch in archs.ravel().tolist()]
         return np.array(found, dtype=np.float64).reshape(archs.shape)
-
-
-def machine() -> dict[str, str]:
-    """What this machine is, for a table's card: processor, cores, memory, system, Python."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
-    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    features = [
-        name
-        for name in ("avx2", "avx512f", "avx512_vnni", "amx_tile", "asimd")
-        if name in facts.get("flags", facts.get("Features", "")).split()
-    ]
-    return {
-        "processor": facts.get("model name") or platform.processor() or platform.machine(),
-        "model": "family {}, model {}, stepping {}".format(
-            *(facts.get(k, "?") for k in ("cpu family", "model", "stepping"))
-        ),
-        "instructions": ", ".join(features),
-        "cores": str(len(usable_cores())),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-    }
-
-
-def as_row(measured: Measurement) -> dict[str, Any]:
-    """A measurement as a row of a table."""
-    return dataclasses.asdict(measured)

@@ -1,35 +1,38 @@
-"""The runtimes that networks are measured in: each compiles a cell's network and gives back what runs it.
+"""The runtimes that networks are measured in. Each one compiles a cell's network and returns a function that runs it.
 
 | runtime | precisions | how the network gets there |
 | --- | --- | --- |
-| ``onnxruntime`` | fp32, int8 | `onnx_network`, written directly; int8 by static quantisation |
-| ``openvino`` | fp32, int8 | the same ONNX models; in int8, constants of element-wise layers stay as they are |
+| ``onnxruntime`` | fp32, int8 | `onnx_network`; int8 by static quantisation |
+| ``openvino`` | fp32, int8 | the same ONNX models; in int8, constants of element-wise layers stay fp32 |
 | ``ncnn`` | fp32 | pnnx converts the ONNX model, in a quarter of a second |
-| ``litert`` | fp32 | `tflite_network`, written directly |
-| ``torch`` | fp32 | eager, as it is |
+| ``litert`` | fp32 | `tflite_network` |
+| ``torch`` | fp32 | eager |
 | ``torch_compile`` | fp32 | ``torch.compile``, in about half a minute |
 
-Each is imported when it is first used. Images are ``(batch, 3, size, size)`` and logits ``(batch, classes)`` for
-every runtime; where a runtime wants another layout, its conversion is part of what is timed.
+A runtime is imported when it is first used. Images are ``(batch, 3, size, size)`` and logits ``(batch, classes)`` in
+every runtime. Where a runtime has another layout, the conversion is part of the measured time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
+import sys
 import tempfile
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simmore import space
+from simmore import provenance, space
 from simmore.errors import MissingPackage
 from simmore.hardware import cores, layers
+from simmore.hardware.layers import N_CLASSES, SIZE
 
 if TYPE_CHECKING:
     import torch
@@ -38,12 +41,10 @@ if TYPE_CHECKING:
 Image = NDArray[np.float32]
 Network = Callable[[Image], NDArray[np.float32]]  # (batch, 3, size, size) -> (batch, classes)
 
-SIZE, N_CLASSES = 32, 10  # of CIFAR-10, which all latencies are measured on
-
 
 @dataclass(frozen=True)
 class Configuration:
-    """What a live device is: a runtime, and how it is used.
+    """A runtime, and how it is used.
 
     Attributes
     ----------
@@ -52,9 +53,9 @@ class Configuration:
     precision
         ``fp32`` or ``int8``.
     threads
-        Threads, and cores that nothing else is measured on meanwhile.
+        Number of threads. Each has a core on which nothing else is measured meanwhile.
     batch
-        Images a run.
+        Images per run.
     """
 
     runtime: str = "onnxruntime"
@@ -76,29 +77,32 @@ class Configuration:
 
     @property
     def name(self) -> str:
-        """Such as ``onnxruntime_fp32``; threads and batch are said where they are not 1."""
+        """Such as ``onnxruntime_fp32``; threads and batch are named where they are not 1."""
         threads = f"_{self.threads}threads" if self.threads > 1 else ""
         batch = f"_batch{self.batch}" if self.batch > 1 else ""
         return f"{self.runtime}_{self.precision}{threads}{batch}"
 
     def check(self) -> None:
-        """See whether this machine can do it.
+        """Check that this machine can measure with it.
 
         Raises
         ------
+        CannotMeasure
+            On Windows.
         MissingPackage
             For a runtime that is not installed, with the command that installs it.
         ValueError
             For more threads than this process may use cores.
         """
-        for package in RUNTIMES[self.runtime].packages:
-            try:
-                version(package)
-            except PackageNotFoundError as error:
-                raise MissingPackage(
-                    f"{self.runtime} needs {package}, which is not installed: pip install 'simmore[measure]', or "
-                    "`make data` in a checkout"
-                ) from error
+        if sys.platform == "win32":
+            raise cores.CannotMeasure("latencies can be measured on Linux and macOS only")
+        try:
+            self.versions()
+        except PackageNotFoundError as error:
+            raise MissingPackage(
+                f"{self.runtime} needs {error.name}, which is not installed: pip install 'simmore[measure]', or "
+                "`make worker` in a checkout"
+            ) from error
         available = len(cores.usable_cores())
         if self.threads > available:
             raise ValueError(f"{self.threads} threads are more than the {available} cores of this machine")
@@ -108,8 +112,8 @@ class Configuration:
         return RUNTIMES[self.runtime].compile(arch, self)
 
     def versions(self) -> dict[str, str]:
-        """Installed version of each package that takes part."""
-        return {package: version(package) for package in RUNTIMES[self.runtime].packages}
+        """Versions of the packages that the runtime consists of."""
+        return provenance.versions(*RUNTIMES[self.runtime].packages)
 
 
 def _onnxruntime(arch: int, wanted: Configuration) -> Network:
@@ -129,8 +133,8 @@ def _openvino(arch: int, wanted: Configuration) -> Network:
     settings = {
         "INFERENCE_NUM_THREADS": wanted.threads,
         "NUM_STREAMS": 1,
-        "INFERENCE_PRECISION_HINT": "f32",  # or a processor that has bfloat16 would use it
-        "ENABLE_CPU_PINNING": False,  # the process is on its cores already
+        "INFERENCE_PRECISION_HINT": "f32",  # processors with bfloat16 would use that
+        "ENABLE_CPU_PINNING": False,  # the process runs on its reserved cores already
     }
     compiled = core.compile_model(core.read_model(_onnx_bytes(arch, wanted), b""), "CPU", settings)
     request = compiled.create_infer_request()
@@ -144,7 +148,7 @@ def _openvino(arch: int, wanted: Configuration) -> Network:
 def _onnx_bytes(arch: int, wanted: Configuration) -> bytes:
     from simmore.hardware import onnx_network
 
-    model = onnx_network.model(arch, batch=wanted.batch, size=SIZE, n_classes=N_CLASSES)
+    model = onnx_network.model(arch, batch=wanted.batch)
     if wanted.precision == "int8":
         model = onnx_network.quantised(model, elementwise=wanted.runtime != "openvino")
     return model.SerializeToString()
@@ -167,7 +171,7 @@ def _ncnn(arch: int, wanted: Configuration) -> Network:
         for reduced in ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_storage", "int8_inference"):
             setattr(net.opt, f"use_{reduced}", False)
         if net.load_param(str(graph)) or net.load_model(str(weights)):
-            raise RuntimeError("ncnn could not load what pnnx wrote")
+            raise RuntimeError("ncnn could not load the network that pnnx wrote")
 
     def run(image: Image) -> NDArray[np.float32]:
         extractor = net.create_extractor()
@@ -185,7 +189,7 @@ def _litert(arch: int, wanted: Configuration) -> Network:
 
     from simmore.hardware import tflite_network
 
-    content = tflite_network.model(arch, batch=wanted.batch, size=SIZE, n_classes=N_CLASSES)
+    content = tflite_network.model(arch, batch=wanted.batch)
     interpreter = Interpreter(model_content=content, num_threads=wanted.threads)
     interpreter.allocate_tensors()
     image_index = interpreter.get_input_details()[0]["index"]
@@ -202,24 +206,24 @@ def _litert(arch: int, wanted: Configuration) -> Network:
 def _torch(arch: int, wanted: Configuration) -> Network:
     import torch
 
-    from simmore.proxies import supernetwork
-
     torch.set_num_threads(wanted.threads)
-    network = supernetwork.initialise(space.network(arch, n_classes=N_CLASSES), arch, seed=0).eval()
+    network = space.network(arch, n_classes=N_CLASSES).eval()
+    weights = {f"body.{name}": torch.from_numpy(value) for name, value in layers.initial_weights(arch).items()}
+    network.load_state_dict(weights, strict=False)  # batch norms keep their initial values
     forward = _compiled(network) if wanted.runtime == "torch_compile" else network
 
     def run(image: Image) -> NDArray[np.float32]:
         with torch.inference_mode():
             return forward(torch.from_numpy(image)).numpy()
 
-    run(np.zeros((wanted.batch, 3, SIZE, SIZE), dtype=np.float32))  # torch.compile compiles at the first call
+    run(np.zeros((wanted.batch, 3, SIZE, SIZE), dtype=np.float32))  # torch.compile compiles in the first call
     return run
 
 
 def _compiled(network: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
-    """A network under ``torch.compile``, as a function whose code object is its own.
+    """A network under ``torch.compile``, as a function with a code object of its own.
 
-    torch keeps what it compiled by code object and gives up, silently, after eight networks that share one.
+    torch caches compiled code by code object, and silently stops compiling after eight networks that share one.
     """
     import torch
     import torch._inductor.config
@@ -227,7 +231,7 @@ def _compiled(network: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
     def forward(images: torch.Tensor) -> torch.Tensor:
         return network(images)
 
-    torch._inductor.config.compile_threads = 1  # the process has as many cores as it measures on
+    torch._inductor.config.compile_threads = 1  # the process has no other cores than those it measures on
     alone = types.FunctionType(forward.__code__.replace(), forward.__globals__, closure=forward.__closure__)
     return torch.compile(alone, fullgraph=True)
 
@@ -239,13 +243,13 @@ class Runtime:
     Attributes
     ----------
     compile
-        Gives the compiled network of a NATS index.
+        Returns the compiled network of a NATS index.
     packages
-        What has to be installed, as packages are named where they are installed from.
+        Packages that have to be installed, by their names on PyPI.
     precisions
-        Those that are measured here.
+        Precisions that can be measured.
     batches
-        Whether it runs several images at once.
+        Whether a run may have several images.
     """
 
     compile: Callable[[int, Configuration], Network]
@@ -262,3 +266,13 @@ RUNTIMES: dict[str, Runtime] = {
     "torch": Runtime(_torch, ("torch", "xautodl")),
     "torch_compile": Runtime(_torch, ("torch", "xautodl")),
 }
+
+
+def installed() -> list[tuple[str, str]]:
+    """Runtime and precision of every configuration whose packages are installed."""
+    found = []
+    for name, runtime in RUNTIMES.items():
+        with contextlib.suppress(PackageNotFoundError):
+            provenance.versions(*runtime.packages)
+            found += [(name, precision) for precision in runtime.precisions]
+    return found

@@ -1,8 +1,8 @@
-"""Honest timing: networks that are compared take turns, and a figure that moved too much is taken again.
+"""Interleaved timing: networks are timed in rounds, and an unstable latency is measured again.
 
-A network is run until it is warm. Then all networks are timed in rounds, in a new order each round, so that a
-disturbance of the machine meets one round of many networks instead of all rounds of one. A round's figure is the
-median of its runs; the latency is the median of its rounds, and their spread a robust relative one.
+Each network runs until it is warm. All networks are then timed in rounds, in a new order each round, so that a
+disturbance of the machine affects one round of many networks instead of all rounds of one. The value of a round is the
+median of its runs. The latency is the median over rounds.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy as np
 Run = Callable[[], object]
 
 ROUNDS = 5
-REPEATS = 2  # more times as many rounds, for what is not steady
-ROUND_MS = 8.0  # a round lasts at least as long
-RUNS = 2  # of a round, at least
-WIDEST = 0.05  # relative spread of the rounds' medians up to which a figure is trusted
+REPEATS = 2  # times that the rounds of an unstable latency are repeated
+ROUND_MS = 8.0  # shortest round
+RUNS = 2  # fewest runs of a round
+WIDEST = 0.05  # largest relative spread of a stable latency
 WARM_RUNS, WARM_SECONDS, WARM_CHANGE = 3, 1.0, 0.05
 
 
@@ -34,19 +34,19 @@ class Timing:
     spread
         Relative: 1.48 times the median distance of a round from the latency, over the latency.
     runs
-        How many runs were timed.
-    steady
-        Whether the spread is at most `WIDEST`; if not, the rounds were repeated, and it stayed wide.
+        Number of timed runs.
+    stable
+        Whether the spread is at most `WIDEST`; False if it is still larger after all repetitions.
     """
 
     latency_ms: float
     spread: float
     runs: int
-    steady: bool
+    stable: bool
 
 
 def warm(run: Run) -> None:
-    """Run until the time of a run has stopped falling, for a second at most."""
+    """Run until the time of a run no longer falls, for a second at most."""
     started, times = time.perf_counter(), [_seconds(run)]
     while time.perf_counter() - started < WARM_SECONDS:
         times.append(_seconds(run))
@@ -55,28 +55,23 @@ def warm(run: Run) -> None:
             return
 
 
-def take_turns(
-    runs: Sequence[Run], rng: np.random.Generator, *, clock: Callable[[], float] | None = None
-) -> list[Timing]:
+def interleaved(runs: Sequence[Run], rng: np.random.Generator) -> list[Timing]:
     """Time networks against one another.
 
     Parameters
     ----------
     runs
-        What runs each network once; all are warm.
+        Functions that run each network once; all networks are warm.
     rng
         Draws the order of each round.
-    clock
-        Seconds that only ever grow; the processor's finest if None.
     """
-    clock = clock or time.perf_counter
     rounds: list[list[float]] = [[] for _ in runs]  # medians in ms
     counts = [0] * len(runs)
     pending = list(range(len(runs)))
     for _ in range(1 + REPEATS):
         for _ in range(ROUNDS):
             for one in rng.permutation(pending):
-                times = _round(runs[one], clock)
+                times = _round(runs[one])
                 rounds[one].append(1000 * float(np.median(times)))
                 counts[one] += len(times)
         pending = [one for one in pending if spread(rounds[one]) > WIDEST]
@@ -94,14 +89,14 @@ def spread(medians: Sequence[float]) -> float:
     return 1.4826 * float(np.median(np.abs(np.asarray(medians) - middle))) / middle
 
 
-def _round(run: Run, clock: Callable[[], float]) -> list[float]:
+def _round(run: Run) -> list[float]:
     """Seconds of each run of one round."""
     times: list[float] = []
-    run()  # what another network left in the caches is this one's again
-    while len(times) < RUNS or 1000 * sum(times) < ROUND_MS:
-        started = clock()
-        run()
-        times.append(clock() - started)
+    total = 0.0
+    run()  # not timed: another network has used the caches since the last round
+    while len(times) < RUNS or 1000 * total < ROUND_MS:
+        times.append(_seconds(run))
+        total += times[-1]
     return times
 
 

@@ -1,7 +1,10 @@
-"""Measuring in a process of its own: what dies or hangs there is an infinite latency, and the caller goes on.
+"""Measuring in a process of its own: a crash or timeout is reported as a failure of the cell, and the search continues.
 
-A `Worker` starts the process at its first job and keeps it; one that died or overstayed its limit is replaced. For
-each job the process takes as many cores as it has threads, for itself (`cores`).
+A `Worker` starts the process at its first job and keeps it. A process that crashed or exceeded its time limit is
+replaced. For each job the process reserves as many cores as it has threads (`cores`).
+
+The process is not a child of ``multiprocessing``: that runs the caller's main module again, and does not start from the
+daemonic processes of a Dask worker.
 """
 
 from __future__ import annotations
@@ -23,11 +26,12 @@ import numpy as np
 
 from simmore.hardware import cores, timing
 from simmore.hardware.cores import CannotMeasure
-from simmore.hardware.runtimes import N_CLASSES, SIZE, Configuration, Image, Network
+from simmore.hardware.layers import N_CLASSES, SIZE
+from simmore.hardware.runtimes import Configuration, Image, Network
 
 LIMIT_SECONDS = 120.0  # for one cell; `torch.compile` takes half a minute
 START_SECONDS = 120.0
-PATIENCE_SECONDS = 5.0  # until a wait is said
+PATIENCE_SECONDS = 5.0  # until a message says that the worker waits for cores
 
 
 @dataclass(frozen=True)
@@ -40,30 +44,32 @@ class Measurement:
         NATS index.
     latency_ms
         Infinite if the network failed to compile or to run.
-    spread, runs, steady
-        See `timing.Timing`; a latency that is not steady is not to be trusted.
+    spread, runs, stable
+        See `timing.Timing`; do not trust an unstable latency.
     seconds
-        That it took, compiling included.
+        Duration of the measurement, compiling included.
     reason
-        Why the latency is infinite, empty if it is not.
+        Why the latency is infinite; empty if it is not.
     """
 
     arch: int
     latency_ms: float
     spread: float = 0.0
     runs: int = 0
-    steady: bool = True
+    stable: bool = True
     seconds: float = 0.0
     reason: str = ""
 
 
-def failed(arch: int, reason: str, seconds: float = 0.0) -> Measurement:
+def failed(arch: int, reason: Exception | str, seconds: float = 0.0) -> Measurement:
     """The measurement of a cell that could not be measured."""
+    if isinstance(reason, Exception):
+        reason = f"{type(reason).__name__}: {str(reason).strip()[:300]}"
     return Measurement(arch, math.inf, seconds=seconds, reason=reason)
 
 
 def measure_here(archs: Sequence[int], wanted: Configuration, seed: int = 0) -> list[Measurement]:
-    """Compile cells, and time them in turns, in this very process."""
+    """Compile cells, and measure them by interleaved timing, in this process."""
     rng = np.random.default_rng(seed)
     image = rng.standard_normal((wanted.batch, 3, SIZE, SIZE), dtype=np.float32)
     found: dict[int, Measurement] = {}
@@ -73,36 +79,30 @@ def measure_here(archs: Sequence[int], wanted: Configuration, seed: int = 0) -> 
         started = time.perf_counter()
         try:
             runs[arch] = _warm(wanted.compile(arch), image)
-        except Exception as error:  # whatever a compiler throws is the cell's reason, never the search's end
-            found[arch] = failed(arch, _said(error), time.perf_counter() - started)
+        except Exception as error:  # whatever a compiler raises is the cell's failure, and does not end the search
+            found[arch] = failed(arch, error, time.perf_counter() - started)
         seconds[arch] = time.perf_counter() - started
     started = time.perf_counter()
     try:
-        timings = timing.take_turns(list(runs.values()), rng)
+        timings = timing.interleaved(list(runs.values()), rng)
     except Exception as error:
-        if len(archs) > 1:  # which of them it was shows when they are measured one by one
+        if len(archs) > 1:  # measured one by one, they show which one failed
             return [one for arch in archs for one in measure_here([arch], wanted, seed)]
-        return [failed(archs[0], _said(error), seconds[archs[0]])]
+        return [failed(archs[0], error, seconds[archs[0]])]
     each = (time.perf_counter() - started) / max(len(runs), 1)
     for arch, one in zip(runs, timings, strict=True):
-        took = seconds[arch] + each
-        found[arch] = Measurement(arch, one.latency_ms, one.spread, one.runs, one.steady, took)
+        found[arch] = Measurement(arch, one.latency_ms, one.spread, one.runs, one.stable, seconds[arch] + each)
     return [found[arch] for arch in archs]
 
 
 def _warm(network: Network, image: Image) -> timing.Run:
-    """What runs a network on an image, warm, and seen to give logits."""
+    """A function that runs a network on an image; the network is warm and returns logits."""
     shape = network(image).shape
     if shape != (len(image), N_CLASSES):
-        raise RuntimeError(f"it gives logits of shape {shape}")
+        raise RuntimeError(f"the network returns logits of shape {shape}")
     run = partial(network, image)
     timing.warm(run)
     return run
-
-
-def _said(error: Exception) -> str:
-    """An error as a reason."""
-    return f"{type(error).__name__}: {str(error).strip()[:300]}"
 
 
 class Worker:
@@ -111,18 +111,18 @@ class Worker:
     Parameters
     ----------
     wanted
-        What it measures with.
+        Runtime, precision, threads and batch.
     limit_seconds
-        For one cell; a process that takes longer is ended.
+        Time limit for one cell; a process that exceeds it is ended.
 
     Raises
     ------
     MissingPackage
         If the runtime is not installed.
     ValueError
-        For more threads than there are cores, or a limit that is none.
+        For more threads than there are cores, or a limit that is not a positive number.
     CannotMeasure
-        At the first job, if no process can be started or no core becomes free.
+        At the first job, if no process can be started or no core becomes free; on Windows.
     """
 
     def __init__(self, wanted: Configuration, limit_seconds: float = LIMIT_SECONDS) -> None:
@@ -136,22 +136,26 @@ class Worker:
         self._pipe: Connection | None = None
 
     def measure(self, archs: Sequence[int], seed: int = 0) -> list[Measurement]:
-        """Measure cells in turns; if the process dies or hangs, one by one, to find out at which."""
+        """Measure cells together; if the process crashes or exceeds its limit, one by one, to find out at which."""
         with self._one_at_a_time:
             return self._measure([int(arch) for arch in archs], seed)
 
     def _measure(self, archs: list[int], seed: int) -> list[Measurement]:
         started = time.perf_counter()
         try:
-            return self._ask(archs, seed)
+            return self._run(archs, seed)
         except (EOFError, ConnectionError, TimeoutError) as error:
             self.close()
             if len(archs) == 1:
-                return [failed(archs[0], str(error) or "the measuring process died", time.perf_counter() - started)]
+                reason = str(error) or "the measuring process crashed"
+                return [failed(archs[0], reason, time.perf_counter() - started)]
             return [one for arch in archs for one in self._measure([arch], seed)]
+        except KeyboardInterrupt:
+            self.close()  # its late answer would be taken for that of the next job
+            raise
 
-    def _ask(self, archs: list[int], seed: int) -> list[Measurement]:
-        """Send a job, wait until it has its cores, and then for its end."""
+    def _run(self, archs: list[int], seed: int) -> list[Measurement]:
+        """Send a job, wait until the process has its cores, and then for the measurements."""
         if self._pipe is None:
             self._start()
         assert self._pipe is not None
@@ -164,22 +168,22 @@ class Worker:
         return found
 
     def _receive(self, limit_seconds: float) -> Any:
-        """What the process says next; an exception that it sends is raised."""
+        """The next message of the process; raised if it is an exception."""
         assert self._pipe is not None and self._process is not None
         if not self._pipe.poll(limit_seconds):
             raise TimeoutError(f"the measuring process did not answer within {limit_seconds:g} s and was ended")
         try:
-            said = self._pipe.recv()
+            message = self._pipe.recv()
         except (EOFError, ConnectionError) as error:
             status = self._process.wait()
             how = f"by signal {-status}" if status < 0 else f"with status {status}"
             raise EOFError(f"the measuring process ended {how}") from error
-        if isinstance(said, Exception):
-            raise said
-        return said
+        if isinstance(message, Exception):
+            raise message
+        return message
 
     def _start(self) -> None:
-        """Start the process, and see that it can measure here."""
+        """Start the process, and wait until it is ready."""
         here, there = Pipe()
         with there:
             program = f"from simmore.hardware.worker import serve; serve({there.fileno()})"
@@ -187,8 +191,8 @@ class Worker:
                 [sys.executable, "-c", program],
                 pass_fds=[there.fileno()],
                 stdin=subprocess.DEVNULL,
-                stdout=2,  # stdout is the caller's; what a runtime prints goes to stderr
-                start_new_session=True,  # Ctrl-C is the caller's too, who ends this process in an orderly way
+                stdout=2,  # stdout belongs to the caller: what a runtime prints goes to stderr
+                start_new_session=True,  # Ctrl-C is for the caller, which ends this process
             )
         self._pipe = here
         here.send(self.wanted)
@@ -219,8 +223,8 @@ class Worker:
 
 
 def serve(descriptor: int) -> None:
-    """Answer jobs on a pipe until it is closed: with None when the job has its cores, and with its measurements."""
-    with Connection(descriptor) as pipe, contextlib.suppress(EOFError):
+    """Answer jobs on a pipe until it is closed: first with None when the cores are reserved, then with the result."""
+    with Connection(descriptor) as pipe, contextlib.suppress(EOFError, ConnectionError):
         wanted: Configuration = pipe.recv()
         pipe.send(None)
         while True:
