@@ -41,10 +41,10 @@ def _in_new_process(code: str, repeats: int = 5) -> float:
 
 def _imports() -> _ROWS:
     code = "import time; t = time.perf_counter(); import simmore; print(time.perf_counter() - t)"
-    search = code.replace("import simmore;", "import simmore.search, simmore.controller;")
+    search = code.replace("import simmore;", "import simmore; simmore.search;")
     return [
         ("import simmore", _in_new_process(code), "s", "≤ 0.3"),
-        ("import simmore.search, without torch", _in_new_process(search), "s", ""),
+        ("simmore.search, without torch", _in_new_process(search), "s", ""),
     ]
 
 
@@ -94,11 +94,10 @@ def _environment(n: int = 64, steps: int = 2_000) -> _ROWS:
 
 def _scoring(n: int = 20) -> _ROWS:
     from simmore import space
-    from simmore.proxies import scoring
+    from simmore.experiments import score_checks
 
     archs = np.random.default_rng(0).choice(space.N_ARCHS, size=n, replace=False)
-    compared = scoring.compare(archs.tolist())
-    fast, plain = compared["seconds_fast"].sum(), compared["seconds_plain"].sum()
+    fast, plain = score_checks.scoring_seconds(archs.tolist())
     return [
         (f"scoring a network, mean of {n} random cells, one core", fast / n, "s", "≤ 0.15"),
         ("the plain implementation", plain / n, "s", ""),

@@ -1,149 +1,195 @@
-"""All strategies on equal budgets: every measured device, left out with its family, from the same random starts.
+"""All strategies with equal budgets, from the same random starts, judged by the full tables.
 
-A strategy does not know its budget, so that one search of 20 measurements holds those of 1 … 19: the answer after each
-is chosen from what was measured until then.
+`searches` is the one loop over starts. `compare` turns its results into regrets, and keeps finished parts.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from simmore import data, devices, parallel, paths, space
-from simmore.devices import rewards
+from simmore import devices, parallel, paths, space
+from simmore.devices import normalised_regret, reward
 from simmore.files import replace
-from simmore.strategies import catalogue as strategies
-from simmore.strategies import loop, recommendation
+from simmore.models.knowledge import Knowledge
+from simmore.rl.policy import POLICIES
+from simmore.strategies import BUDGET, STRATEGIES, History, Problem, Session, catalogue, measure, recommendation
 
 LARGEST_BUDGET = 20
 STARTS = 50
 SEED = 0
-_TRAINED = {
-    "controller": "acquisition_*.safetensors",
-    "paper": "controller_paper.safetensors",
-    **dict.fromkeys(("trpo", "a2c", "no_history", "target_only"), "ablations.safetensors"),
-}
+TARGET_ONLY = "target_only"  # the policy that was trained on the tested device alone
+STRATEGY_NAMES = (*(name for name in STRATEGIES if name != "heldout"), TARGET_ONLY)
+_CODE = ("space", "data", "proxies", "devices", "models", "rl", "strategies", "experiments/comparison.py")
 
 
 def measured_devices() -> list[devices.Device]:
-    """The paper's devices whose tables are to be had, 17 of them; without any, NATS-Bench's own GPU, always there."""
+    """The paper's devices whose tables are on this machine, at most 17; NATS-Bench's own GPU if there are none."""
     return devices.available(name for name in devices.PAPER_DEVICES if name != "edgegpu") or [devices.load("nats_gpu")]
 
 
+@dataclass(frozen=True)
+class Case:
+    """One strategy on one device, from several random starts.
+
+    Attributes
+    ----------
+    strategy
+        A name of the catalogue, or `TARGET_ONLY`.
+    device, problem
+        What is searched, and for what.
+    without
+        Devices that the strategy may know nothing of, with their families.
+    n_starts, budget, seed
+        Random starts, the same for every case with this seed, and distinct cells measured from each.
+    """
+
+    strategy: str
+    device: devices.Device
+    problem: Problem = field(repr=False)
+    without: tuple[str, ...]
+    n_starts: int = STARTS
+    budget: int = LARGEST_BUDGET
+    seed: int = SEED
+
+    @property
+    def entry_name(self) -> str:
+        """The strategy's name in the catalogue."""
+        return f"target/{self.device.name}" if self.strategy == TARGET_ONLY else self.strategy
+
+    def digest(self) -> str:
+        """Depends on all that the result depends on: code, scores, device, other devices' tables and policies."""
+        known, entry = Knowledge(self.without), catalogue.entry(self.entry_name)
+        prior = {catalogue.TABLES: known.tables, catalogue.OPERATIONS: known.operations}.get(entry.knows)
+        table = self.device.latency_ms(np.arange(space.N_ARCHS))
+        policies = [(POLICIES / f"{name}.safetensors").read_bytes() for name in entry.policies]
+        problem = (self.problem.merit, self.problem.weight, self.problem.max_latency_ms)
+        facts = (self.strategy, self.device.name, self.n_starts, self.budget, self.seed)
+        return str(joblib.hash((facts, _code(), problem, table, prior, policies)))
+
+
+@cache
+def _code() -> str:
+    """Digest of the code that a search runs."""
+    roots = [paths.PACKAGE / name for name in _CODE]
+    files = [file for root in roots for file in (sorted(root.rglob("*.py")) if root.is_dir() else [root])]
+    return str(joblib.hash([file.read_bytes() for file in files]))
+
+
+def family_left_out(device: devices.Device) -> tuple[str, ...]:
+    """What a strategy may not know when it is judged on a device: the device's own family."""
+    return (device.name.removesuffix("_lut"),)
+
+
+def searches(case: Case) -> Iterator[tuple[int, Session]]:
+    """Search from every start; gives the number of the start and the session when it has ended."""
+    starts = np.random.default_rng(case.seed).integers(space.N_ARCHS, size=case.n_starts)
+    for k, start in enumerate(starts):
+        strategy, rule = catalogue.make(case.entry_name, case.problem, Knowledge(case.without))
+        rng = np.random.default_rng([case.seed, k])
+        session = Session(strategy, case.problem, rule=rule, budget=case.budget, start=int(start), seed=rng)
+        measure(session, case.device)
+        yield k, session
+
+
+def regrets(case: Case) -> pd.DataFrame:
+    """Regrets of one case after each number of measurements, see `compare`."""
+    rewards = reward(case.problem.score, case.device.latency_ms(np.arange(space.N_ARCHS)), weight=case.problem.weight)
+    rows: list[tuple[Any, ...]] = []
+    for start, session in searches(case):
+        archs, latency = session.history.archs, session.history.latency_ms
+        regret = normalised_regret(rewards, archs)
+        for n in range(1, case.budget + 1):
+            if n <= len(archs):  # a search that ended earlier keeps its recommendation
+                history = History(zip(archs[:n].tolist(), latency[:n].tolist(), strict=True))
+                ranked = recommendation.ranked(session.rule, case.problem, history)
+                arch = ranked[0] if ranked else int(archs[0])  # nothing compiled: any cell is as good
+                inference = regret[int(np.flatnonzero(archs == arch)[0])]
+            measured = min(n, len(archs))
+            rows.append((case.strategy, case.device.name, start, n, arch, measured, inference, regret[:n].min()))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+COLUMNS = ["strategy", "device", "start", "budget", "arch", "n_measured", "inference_regret", "simple_regret"]
+
+
 def compare(
-    tested: Sequence[devices.Device],
-    score: NDArray[np.float64],
+    tested: Iterable[devices.Device],
+    problem: Problem,
     *,
-    names: Sequence[str] = tuple(strategies.STRATEGIES),
+    names: Sequence[str] = STRATEGY_NAMES,
     n_starts: int = STARTS,
     budget: int = LARGEST_BUDGET,
+    seed: int = SEED,
     n_jobs: int = -1,
+    dask: str | None = None,
     folder: Path | None = None,
 ) -> pd.DataFrame:
-    """Search every device from every start with every strategy.
+    """Search every device from every start with every strategy; the device's own family is left out.
+
+    Strategies do not use how many measurements remain, so one search gives the results of all smaller budgets.
 
     Parameters
     ----------
     tested, names
         Devices and strategies.
-    score
-        p of all cells, ``(15625,)``.
-    n_starts, budget
-        Random starts, the same on every device, and distinct cells measured.
-    n_jobs
-        Processes.
+    problem
+        What is searched for.
+    n_starts, budget, seed
+        See `Case`.
+    n_jobs, dask
+        See `parallel.unordered`.
     folder
-        Where finished parts (a strategy on a device) are kept; an interrupted comparison goes on from them.
+        Where finished parts (a strategy on a device) are kept; an interrupted comparison continues from them.
 
     Returns
     -------
     pandas.DataFrame
-        ``strategy, device, seed, budget, regret, regret_best``: normalised regret of the answer, and of the best cell
-        measured, after each number of measurements.
+        ``strategy, device, start, budget, arch`` (the recommendation), ``n_measured``, and the normalised regret of the
+        recommendation (``inference_regret``) and of the best cell measured (``simple_regret``) after each number of
+        measurements.
     """
-    folder = folder or paths.BUILD / "comparison"
+    folder, tested = folder or paths.BUILD / "comparison", list(tested)
     tasks, parts = [], {}
-    for name in sorted(names, key=lambda name: name not in ("controller", strategies.BEST)):  # the longest first
+    for name in sorted(names, key=lambda name: name not in ("controller", catalogue.BEST)):  # the longest first
         for device in tested:
-            task = _Task(name, device, score, n_starts, budget)
-            file = folder / f"{task.digest()}.csv"
+            case = Case(name, device, problem, family_left_out(device), n_starts, budget, seed)
+            file = folder / f"{name}-{device.name}-{case.digest()[:16]}.csv"
             if file.exists():
                 parts[name, device.name] = pd.read_csv(file)
             else:
-                tasks.append((task, file))
+                tasks.append((case, file))
     bar = tqdm(total=len(tasks) + len(parts), initial=len(parts), desc="comparing", unit=" parts", disable=None)
     with bar:
-        for part in parallel.unordered(_run, tasks, n_jobs=n_jobs):
+        for file, content in parallel.unordered(_part, tasks, n_jobs=n_jobs, dask=dask):
+            replace(file, content)
+            part = pd.read_csv(io.BytesIO(content))  # as a later run reads it
             parts[part["strategy"].iloc[0], part["device"].iloc[0]] = part
             bar.update()
     return pd.concat([parts[name, device.name] for name in names for device in tested], ignore_index=True)
 
 
-class _Task:
-    """One strategy on one device."""
-
-    def __init__(
-        self, strategy: str, device: devices.Device, score: NDArray[np.float64], n_starts: int, budget: int
-    ) -> None:
-        self.strategy, self.device, self.score = strategy, device, score
-        self.n_starts, self.budget = n_starts, budget
-
-    def digest(self) -> str:
-        """A name that no other result has: of what is searched, and of the code and tables that search."""
-        named = f"{self.strategy} {self.device.name} {self.n_starts} {self.budget} {SEED} {bool(data.mirror())}"
-        contents = hashlib.sha256(named.encode())
-        contents.update(self.score.tobytes())
-        contents.update(self.device.latency_ms(np.arange(space.N_ARCHS)).tobytes())
-        for file in _behind(self.strategy):
-            contents.update(file.read_bytes())
-        return f"{self.strategy}-{self.device.name}-{contents.hexdigest()[:12]}"
+def _part(task: tuple[Case, Path]) -> tuple[Path, bytes]:
+    case, file = task
+    return file, regrets(case).to_csv(index=False, float_format="%.5g").encode()
 
 
-def _behind(strategy: str) -> list[Path]:
-    """The code and the package's own tables that a strategy's results come from."""
-    tables = ["prior_variances.json", *sorted(file.name for file in paths.TABLES.glob(_TRAINED.get(strategy, "-")))]
-    return sorted(paths.PACKAGE.rglob("*.py")) + [paths.TABLES / name for name in tables]
+def runs(frame: pd.DataFrame, strategy: str, budget: int, column: str) -> NDArray[np.float64]:
+    """Regrets of one strategy at one budget, ``(devices, starts)``."""
+    chosen = frame[(frame["strategy"] == strategy) & (frame["budget"] == budget)]
+    return chosen.pivot_table(index="device", columns="start", values=column, sort=False).to_numpy()
 
 
-def _run(task_file: tuple[_Task, Path]) -> pd.DataFrame:
-    task, file = task_file
-    part = evaluate(task.strategy, task.device, task.score, n_starts=task.n_starts, budget=task.budget)
-    buffer = io.StringIO()
-    part.to_csv(buffer, index=False, float_format="%.5g")
-    replace(file, buffer.getvalue().encode())
-    return pd.read_csv(io.StringIO(buffer.getvalue()))  # as a later run reads it
-
-
-def evaluate(
-    name: str,
-    device: devices.Device,
-    score: NDArray[np.float64],
-    *,
-    n_starts: int = STARTS,
-    budget: int = LARGEST_BUDGET,
-) -> pd.DataFrame:
-    """One strategy on one device, from all starts, as `compare` has it."""
-    strategy = strategies.make(name, device.name)
-    values = rewards.reward(score, device.latency_ms(np.arange(space.N_ARCHS)))
-    expected = recommendation.expected_range(device.name)
-    starts = np.random.default_rng(SEED).integers(space.N_ARCHS, size=n_starts)
-    rows: list[tuple[Any, ...]] = []
-    for seed, start in enumerate(starts):
-        rng = np.random.default_rng([SEED, seed])
-        found = loop.search(device, strategy, start=int(start), budget=budget, seed=rng, score=score, model=expected)
-        cells = found.trajectory.drop_duplicates("arch")
-        regrets = rewards.normalised_regret(values, cells["arch"])
-        for n in range(1, budget + 1):
-            if n <= len(cells):  # a search that ended sooner keeps its answer
-                answer = loop.choose(cells.iloc[:n], expected)
-                regret = regrets[int(np.flatnonzero(cells["arch"].to_numpy() == answer)[0])]
-            rows.append((name, device.name, seed, n, regret, regrets[:n].min()))
-    return pd.DataFrame(rows, columns=["strategy", "device", "seed", "budget", "regret", "regret_best"])
+def at(frame: pd.DataFrame, budget: int = BUDGET) -> pd.DataFrame:
+    """The rows of a comparison at one budget."""
+    return frame[frame["budget"] == budget].drop(columns="budget").reset_index(drop=True)

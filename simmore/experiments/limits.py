@@ -1,7 +1,8 @@
-"""Under a latency limit: the highest score that keeps it (paper, section 3.1), beside HELP's table 4."""
+"""Under a latency limit: the highest score within it (paper, section 3.1), beside HELP's table 4."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from functools import partial
 
@@ -12,8 +13,8 @@ from tqdm.auto import tqdm
 
 from simmore import data, devices, parallel, proxies, space
 from simmore.errors import TableMissing
-from simmore.strategies import catalogue as strategies
-from simmore.strategies import loop
+from simmore.experiments.comparison import Case, family_left_out, searches
+from simmore.strategies import BUDGET, Problem, recommendation
 
 # Lee et al. (2021), table 4: limit → latency in ms and CIFAR-100 accuracy in %, ten samples, published.
 HELP: dict[tuple[str, float], tuple[float, float]] = {
@@ -34,19 +35,19 @@ HELP: dict[tuple[str, float], tuple[float, float]] = {
     ("fpga", 6): (7.4, 73.5),
 }
 KEPT_BY_HELP = tuple(case for case, (latency, _) in HELP.items() if latency <= case[1])
-COLUMNS = ["strategy", "device", "limit_ms", "latency_ms", "accuracy", "measurements", "violates"]
+COLUMNS = ["strategy", "device", "limit_ms", "latency_ms", "accuracy", "n_measured", "violates_limit"]
 
 
 def score_with_parameters(dataset: str = "cifar100") -> NDArray[np.float64]:
     """Score p with the number of parameters as a fourth term of equal weight, ``(15625,)``: still nothing is trained.
 
-    Under a limit, latency keeps cells small, and the score has to say which of the small ones is best.
+    Under a limit, latency keeps cells small, and the score has to say which of them is best.
     """
     return (3 * proxies.stored_score(dataset) + proxies.normalise(data.parameters(dataset))) / 4
 
 
 def accuracies(dataset: str = "cifar100") -> dict[str, NDArray[np.float64]]:
-    """Accuracies in %: FreeREA's published ``test`` accuracy where it is to be had, the embedded ``validation`` one."""
+    """Accuracies in %: FreeREA's published ``test`` accuracy where it is available, the embedded ``validation`` one."""
     found = {"validation": data.accuracy(dataset)}
     try:
         return {"test": data.published_scores(dataset)["accuracy"].to_numpy(), **found}
@@ -55,7 +56,7 @@ def accuracies(dataset: str = "cifar100") -> dict[str, NDArray[np.float64]]:
 
 
 def cases() -> list[tuple[devices.Device, float]]:
-    """HELP's devices and limits whose tables are to be had; without any, NATS-Bench's GPU at three of its own."""
+    """HELP's devices and limits whose tables are on this machine; without any, NATS-Bench's GPU at three of its own."""
     measured = {device.name: device for device in devices.available(dict.fromkeys(name for name, _ in HELP))}
     if measured:
         return [(measured[name], limit) for name, limit in HELP if name in measured]
@@ -74,44 +75,45 @@ def constrained(
     n_jobs: int = -1,
     dask: str | None = None,
 ) -> pd.DataFrame:
-    """Answers of strategies under every limit, with at most ten measurements, on all cores or a cluster.
+    """Recommendations of strategies under every limit, with at most ten measurements.
 
     Returns
     -------
     pandas.DataFrame
-        A row a search, the columns `COLUMNS`, ``seed`` and ``arch``; latency and accuracy are NaN, and ``arch`` −1,
-        where a search says that it found none.
+        A row a search: `COLUMNS`, ``start`` and ``arch``. Latency and accuracy are NaN and ``arch`` is −1 where a
+        search found no cell within the limit.
     """
     grid = [(name, device, limit) for name in names for device, limit in cases]
-    search_one = partial(_answers, score=score, n_starts=n_starts)
-    done = parallel.unordered(search_one, grid, n_jobs=n_jobs, dask=dask)
-    frame = pd.concat(tqdm(done, total=len(grid), desc="under a limit", disable=None), ignore_index=True)
-    order = {(name, device.name, limit): k for k, (name, device, limit) in enumerate(grid)}
-    place = [order[case] for case in zip(frame["strategy"], frame["device"], frame["limit_ms"], strict=True)]
-    frame = frame.assign(place=place).sort_values(["place", "seed"], ignore_index=True).drop(columns="place")
-    return judged(frame, accuracy)[[*COLUMNS, "seed", "arch"]]
+    search_one = partial(_recommendations, problem=Problem(score, dataset="cifar100"), n_starts=n_starts)
+    tasks = list(enumerate(grid))
+    found = dict(tqdm(parallel.unordered(search_one, tasks, n_jobs=n_jobs, dask=dask), total=len(grid),
+                      desc="under a limit", disable=None))  # fmt: skip
+    frame = pd.concat([found[k] for k in range(len(grid))], ignore_index=True)
+    return judged(frame, accuracy)[[*COLUMNS, "start", "arch"]]
 
 
-def _answers(case: tuple[str, devices.Device, float], score: NDArray[np.float64], n_starts: int) -> pd.DataFrame:
-    """One strategy's answers on one device under one limit, a row a start; accuracy is still to be judged."""
-    name, device, limit = case
-    strategy = strategies.make(name, device.name, limit)
+def _recommendations(
+    task: tuple[int, tuple[str, devices.Device, float]], problem: Problem, n_starts: int
+) -> tuple[int, pd.DataFrame]:
+    """One strategy on one device under one limit, a row a start."""
+    number, (name, device, limit) = task
+    limited = dataclasses.replace(problem, max_latency_ms=limit)
     rows = []
-    for seed, start in enumerate(np.random.default_rng(0).integers(space.N_ARCHS, size=n_starts)):
-        rng = np.random.default_rng([0, seed])
-        found = loop.search(device, strategy, start=int(start), seed=rng, score=score, max_latency_ms=limit)
-        latency, arch = (np.nan, -1) if found.arch is None else (found.latency_ms, found.arch)
-        rows.append((name, device.name, limit, latency, found.measurements, latency > limit, seed, arch))
-    return pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "accuracy"] + ["seed", "arch"])
+    for start, session in searches(Case(name, device, limited, family_left_out(device), n_starts, BUDGET)):
+        ranked = recommendation.ranked(session.rule, limited, session.history)
+        arch, latency = (ranked[0], session.history[ranked[0]]) if ranked else (-1, np.nan)
+        rows.append((name, device.name, limit, latency, len(session.history), latency > limit, start, arch))
+    columns = [column for column in COLUMNS if column != "accuracy"]
+    return number, pd.DataFrame(rows, columns=[*columns, "start", "arch"])
 
 
-def judged(answers: pd.DataFrame, accuracy: NDArray[np.float64]) -> pd.DataFrame:
-    """The same answers (`constrained`) with another accuracy of all cells, ``(15625,)`` in %."""
-    return answers.assign(accuracy=np.where(answers["arch"] < 0, np.nan, accuracy[answers["arch"]]))
+def judged(frame: pd.DataFrame, accuracy: NDArray[np.float64]) -> pd.DataFrame:
+    """The same searches (`constrained`) with another accuracy of all cells, ``(15625,)`` in %."""
+    return frame.assign(accuracy=np.where(frame["arch"] < 0, np.nan, accuracy[frame["arch"]]))
 
 
 def references(score: NDArray[np.float64], accuracy: NDArray[np.float64]) -> pd.DataFrame:
-    """What each limit allows, in `COLUMNS`: the most accurate cell, the highest score, and HELP's published answer."""
+    """What each limit allows, in `COLUMNS`: the most accurate cell, the highest score, and HELP's published result."""
     rows: list[tuple[object, ...]] = []
     for device, limit in cases():
         latency = device.latency_ms(np.arange(space.N_ARCHS))
@@ -125,22 +127,22 @@ def references(score: NDArray[np.float64], accuracy: NDArray[np.float64]) -> pd.
 
 
 def kept_by_help(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the ten limits that HELP's answers kept."""
+    """The rows of the ten limits that HELP kept."""
     chosen = [case in KEPT_BY_HELP for case in zip(frame["device"], frame["limit_ms"], strict=True)]
     return frame[chosen]
 
 
 def overview(frame: pd.DataFrame) -> pd.DataFrame:
-    """By strategy: mean accuracy (%) over limits, mean measurements, limits broken, and the share without an answer.
+    """By strategy: mean accuracy (%) over limits, mean measurements, limits broken, share of searches without a result.
 
     ``all`` is over all limits, ``kept`` over the ten that HELP kept; each limit counts once, however many searches.
     """
     by_limit = frame.assign(none=frame["accuracy"].isna()).groupby(["strategy", "device", "limit_ms"], sort=False)
-    means = by_limit[["accuracy", "measurements", "violates", "none"]].mean().reset_index()
+    means = by_limit[["accuracy", "n_measured", "violates_limit", "none"]].mean().reset_index()
     rows = means.groupby("strategy", sort=False)
     table = pd.DataFrame({"accuracy, all": rows["accuracy"].mean()})
     table["accuracy, kept"] = kept_by_help(means).groupby("strategy", sort=False)["accuracy"].mean()
-    table["measurements"] = rows["measurements"].mean()
-    table["limits broken"] = rows["violates"].sum()
+    table["n_measured"] = rows["n_measured"].mean()
+    table["limits broken"] = rows["violates_limit"].sum()
     table["none found"] = rows["none"].mean()
     return table

@@ -17,9 +17,11 @@ from tqdm.auto import tqdm
 from simmore import devices, parallel, space
 from simmore.errors import needs
 from simmore.experiments import statistics
-from simmore.models.linear import BayesianLinear
+from simmore.models.knowledge import Knowledge
+from simmore.models.known import tables
 from simmore.models.posterior import Posterior
-from simmore.models.priors import Prior, fit_variances, make_prior, prior_without, tables
+from simmore.models.priors import Prior, linear_prior, mixture_prior
+from simmore.models.variances import fit_variances
 
 # HELP's split (Lee et al. 2021): the methods that know other devices know these.
 TRAIN_DEVICES = (
@@ -42,8 +44,13 @@ Method = Callable[[NDArray[np.int64], NDArray[np.float64]], NDArray[np.float64]]
 
 
 def tested_devices() -> list[devices.Device]:
-    """HELP's test devices whose tables are to be had, else NATS-Bench's own GPU, which is always there."""
+    """HELP's test devices whose tables are on this machine; NATS-Bench's own GPU if there are none."""
     return devices.available(TEST_DEVICES) or [devices.load("nats_gpu")]
+
+
+def known_training_devices() -> list[str]:
+    """Names of HELP's training devices whose tables are on this machine."""
+    return [device.name for device in devices.available(TRAIN_DEVICES)]
 
 
 def flops(_: NDArray[np.int64], __: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -80,13 +87,12 @@ def boosted_trees(archs: NDArray[np.int64], latency_ms: NDArray[np.float64]) -> 
 
 @cache
 def help_prior() -> Prior:
-    """The mixture prior of HELP's training devices; where their tables are not to be had, of the embedded sums."""
+    """The mixture prior of HELP's training devices; of the embedded sums of operations without their tables."""
     known = devices.available(TRAIN_DEVICES)
     if known:
         table = tables(known)
-        return make_prior(table, fit_variances(table, [devices.family(device.name) for device in known]))
-
-    return prior_without(*(device.name for device in tested_devices()))
+        return mixture_prior(table, fit_variances(table, [devices.family(device.name) for device in known]))
+    return Knowledge(device.name for device in tested_devices()).tables
 
 
 def mixture(archs: NDArray[np.int64], latency_ms: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -95,14 +101,14 @@ def mixture(archs: NDArray[np.int64], latency_ms: NDArray[np.float64]) -> NDArra
 
 
 @cache
-def _synthetic() -> BayesianLinear:
+def _operations_prior() -> Prior:
     names = [name for name in devices.PAPER_DEVICES if name in TRAIN_DEVICES]
-    return BayesianLinear.from_devices(devices.SyntheticDevices.fit(names))
+    return linear_prior(devices.SyntheticDevices.fit(names))
 
 
 def bayesian_linear(archs: NDArray[np.int64], latency_ms: NDArray[np.float64]) -> NDArray[np.float64]:
     """A linear model of operation counts whose prior is the synthetic-device distribution."""
-    return _synthetic().predict(archs, latency_ms)
+    return Posterior.of(_operations_prior(), archs, latency_ms, most=len(archs)).mean_ms()
 
 
 METHODS: dict[str, Method] = {
@@ -176,15 +182,17 @@ def _ranked(predicted: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple
 
 
 def table(frame: pd.DataFrame, samples: int = 10, column: str = "spearman") -> pd.DataFrame:
-    """HELP's table 3: mean over draws of each method on each device, and over devices with its 95 % interval.
-
-    The interval is Student's, over draws of the mean over devices: it says how much the random samples matter.
-    """
+    """HELP's table 3: mean over draws of each method on each device, and over devices with its interval over draws."""
     rows = {}
     for method, part in frame[(frame["samples"] == samples) | (frame["method"] == "LUT")].groupby("method", sort=False):
         by_draw = part.pivot_table(index="draw", columns="device", values=column, sort=False)
         row = by_draw.mean().to_dict() | {"mean": by_draw.to_numpy().mean()}
         if len(by_draw) > 1:
-            row["low"], row["high"] = (float(x) for x in statistics.mean_interval(by_draw.mean(axis=1)))
+            _, row["low"], row["high"] = statistics.interval(by_draw.mean(axis=1))
         rows[method] = row
     return pd.DataFrame(rows).T
+
+
+def lut_kendall(device: devices.Device) -> float:
+    """Kendall's τ of a device's latencies with its lookup table, the sum of its operations (paper, section 2.1)."""
+    return _lut(device)[-1]

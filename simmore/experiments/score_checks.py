@@ -1,7 +1,11 @@
-"""Are the scores right, what are they worth, and how much do they depend on chance? Tables behind Fig. 3 and S1."""
+"""Checks of the training-free scores: agreement with the published ones, use, and dependence on the initialisation.
+
+The tables behind Fig. 3 and Fig. S1.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,12 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
 from simmore import data, devices, parallel, paths, proxies, space
-from simmore.devices import rewards
-from simmore.errors import TableMissing
+from simmore.errors import TableMissing, needs
 from simmore.experiments import statistics
 from simmore.files import replace
 from simmore.proxies import parts
-from simmore.proxies.parts import BATCH, SCORES, Part
 
 SPREAD = paths.TABLES / "scores_spread.csv"
 NATURAL = paths.TABLES / "naswot_natural.csv"
@@ -27,7 +29,7 @@ def sample_scores(
     dataset: str = "cifar10",
     *,
     seeds: Sequence[int] = (0,),
-    scores: Sequence[parts.Score] = SCORES,
+    scores: Sequence[parts.Score] = parts.SCORES,
     inputs: parts.Inputs = "noise",
     n_jobs: int = -1,
     dask: str | None = None,
@@ -37,40 +39,64 @@ def sample_scores(
     Returns
     -------
     pandas.DataFrame
-        A row a cell and seed: ``arch``, ``seed`` and the scores asked for; −inf where a kernel is singular.
+        One row per cell and seed: ``arch``, ``seed`` and the scores; −inf where a kernel is singular.
     """
     wanted = np.unique(np.asarray(archs))
-    task = parts.task_of(dataset)
-    reduced = sorted({space.canonical_form(int(arch)).ops for arch in wanted})
     pieces = [
-        Part(score, seed, task.size, task.n_classes, BATCH, inputs, number, (ops,))
+        part
         for score in scores
         for seed in seeds
-        for number, ops in enumerate(reduced)
+        for part in parts.parts(score, dataset, seed, inputs=inputs, archs=wanted)
     ]
     found = parallel.unordered(parts.score_part, pieces, n_jobs=n_jobs, dask=dask)
-    rows = [
-        (arch, part.seed, part.score, value)
-        for part, scored in tqdm(found, total=len(pieces), desc=f"scoring a sample of {dataset}", disable=None)
-        for arch, value in zip(scored.archs.tolist(), scored.values.tolist(), strict=True)  # noqa: PD011
-    ]
-    long = pd.DataFrame(rows, columns=["arch", "seed", "score", "value"])
-    wide = long.pivot_table(index=["arch", "seed"], columns="score", values="value").reset_index()
-    return wide.loc[wide["arch"].isin(wanted), ["arch", "seed", *scores]].reset_index(drop=True)
+    values = parts.by_seed(tqdm(found, total=len(pieces), desc=f"scoring a sample of {dataset}", disable=None), seeds)
+    columns = {"arch": np.repeat(wanted, len(seeds)), "seed": np.tile(seeds, len(wanted))}
+    return pd.DataFrame(columns | {score: values[score][:, wanted].T.ravel() for score in scores})
+
+
+def scoring_seconds(archs: Sequence[int], dataset: str = "cifar10") -> tuple[float, float]:
+    """Processor seconds of one thread for the scores of all given cells: fast, and by the plain definitions.
+
+    A cell has its share of the seconds of its canonical form. Building the plain networks does not count.
+    """
+    with needs("torch"):
+        import torch
+    from simmore.proxies import supernetwork
+
+    def fast_seconds(arch: int) -> float:
+        pieces = [part for score in parts.SCORES for part in parts.parts(score, dataset, 0, archs=[arch])]
+        return sum(parts.score_part(part)[1].seconds[0] for part in pieces)
+
+    task, plain = data.task(dataset), 0.0
+    noise = supernetwork.images(0, task.size, parts.BATCH)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        fast_seconds(space.to_arch("000100"))  # computes what all cells share
+        fast = sum(fast_seconds(arch) for arch in archs)
+        for arch in archs:
+            network = supernetwork.initialise(space.network(arch, n_classes=task.n_classes), arch, seed=0)
+            begin = time.process_time()
+            proxies.naswot(network, noise)
+            proxies.log_synflow(network, (3, task.size, task.size))
+            plain += time.process_time() - begin
+    finally:
+        torch.set_num_threads(threads)
+    return fast, plain
 
 
 def make_samples(*, n_spread: int = 300, n_natural: int = 1_000, seed: int = 0, dask: str | None = None) -> None:
-    """Compute the package's two small tables anew: the spread over initialisations, and NASWOT from natural-like input.
+    """Compute the two small tables in the package: spread over initialisations, and NASWOT from natural-like images.
 
     `SPREAD`: ``dataset, arch, seed, naswot, logsynflow``, three initialisations of 300 random cells. `NATURAL`:
-    ``arch, naswot``, the first initialisation of 1,000 random cells, with noise whose spectrum is natural images'.
+    ``arch, naswot``, the first initialisation of 1,000 random cells, with noise that has natural images' spectrum.
     """
     rng = np.random.default_rng(seed)
     few = rng.choice(space.N_ARCHS, size=n_spread, replace=False)
     many = rng.choice(space.N_ARCHS, size=n_natural, replace=False)
     frames: list[pd.DataFrame] = []
     for dataset in data.DATASETS:
-        # CIFAR-100 has CIFAR-10's images in size and number, so its NASWOT is the same
+        # images of CIFAR-10 and CIFAR-100 have one size, so NASWOT is the same
         scores: tuple[parts.Score, ...] = ("logsynflow",) if dataset == "cifar100" else ("naswot", "logsynflow")
         frame = sample_scores(few, dataset, seeds=(0, 1, 2), scores=scores, dask=dask)
         if dataset == "cifar100":
@@ -83,13 +109,13 @@ def make_samples(*, n_spread: int = 300, n_natural: int = 1_000, seed: int = 0, 
 
 
 def spread(table: pd.DataFrame) -> pd.DataFrame:
-    """How much chance there is in a score: of each data set and score, from `SPREAD`.
+    """Spread of each score over initialisations, from `SPREAD`.
 
     Returns
     -------
     pandas.DataFrame
-        ``dataset``, ``score``, ``relative_sd`` (median over cells of the standard deviation over the seeds, as a
-        share of the mean) and ``spearman`` (mean over pairs of seeds).
+        ``dataset``, ``score``, ``relative_sd`` (standard deviation over seeds divided by the mean; median over cells)
+        and ``spearman`` (mean over pairs of seeds).
     """
     rows = []
     for dataset, of_dataset in table.replace(-np.inf, np.nan).groupby("dataset", sort=False):
@@ -103,13 +129,13 @@ def spread(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def agreement() -> pd.DataFrame:
-    """Own scores against FreeREA's published ones, over the cells where both are finite.
+    """Agreement of our scores with FreeREA's published ones, over the cells where both are finite.
 
     Returns
     -------
     pandas.DataFrame
         ``dataset``, ``score``, ``spearman``, ``kendall``, ``top_5_percent`` (share of the published top 5 % that is in
-        the own top 5 %); no rows for data sets whose published scores are not to be had.
+        our top 5 %). No rows for data sets whose published scores are not available.
     """
     rows = []
     for dataset in data.DATASETS:
@@ -127,11 +153,11 @@ def agreement() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["dataset", "score", "spearman", "kendall", "top_5_percent"])
 
 
-def correlations(dataset: str, *, resamples: int = 300, rng: np.random.Generator) -> pd.DataFrame:
-    """Spearman of everything that could rank cells with their accuracy, with bootstrap 95 % intervals (Fig. S1).
+def correlations(dataset: str) -> pd.DataFrame:
+    """Spearman correlation of scores with accuracy, with 95 % intervals over cells (Fig. S1).
 
-    Own scores, parameters and FLOPs always; published scores, and test accuracy, where they are to be had; NASWOT from
-    natural-like input, and from noise over the same 1,000 cells, for CIFAR-10.
+    Our scores, parameters and FLOPs. Published scores and test accuracy if they are available. For CIFAR-10 also
+    NASWOT from natural-like images, and from noise for the same 1,000 cells.
 
     Returns
     -------
@@ -153,26 +179,25 @@ def correlations(dataset: str, *, resamples: int = 300, rng: np.random.Generator
         against["test"] = published["accuracy"].to_numpy()
         ranked |= {f"{name}, published": published[name] for name in ("naswot", "logsynflow")}
     except TableMissing:
-        pass  # the own scores are compared all the same
+        pass
     rows = []
     for name, values in ranked.items():
         finite = values[np.isfinite(values)]
         for kind, accuracy in against.items():
             pair = finite.to_numpy(), accuracy[finite.index]
-            low, high = statistics.spearman_interval(*pair, resamples=resamples, rng=rng)
-            rows.append((dataset, name, kind, len(finite), statistics.spearman(*pair), low, high))
+            rows.append((dataset, name, kind, len(finite), *statistics.spearman_interval(*pair)))
     return pd.DataFrame(rows, columns=["dataset", "score", "against", "cells", "spearman", "low", "high"])
 
 
 def leave_one_out(dataset: str, tested: Sequence[devices.Device]) -> pd.DataFrame:
-    """What each term of p adds: p without it, and p itself.
+    """Effect of each term of p: p without it, and p itself.
 
     Returns
     -------
     pandas.DataFrame
-        ``dataset``; ``without``; ``spearman`` with validation accuracy; ``regret`` of the cell that is best for a
-        device by the score that is left, when validation accuracy (min–max normalised) takes p's place in the
-        reward, normalised (0 the best cell, 1 random search), mean over the devices; ``accuracy`` of that cell, %.
+        ``dataset``; ``without``; ``spearman`` with validation accuracy; ``regret`` of the cell that is optimal for a
+        device under the remaining score, in the reward with normalised validation accuracy instead of p, normalised
+        (0: the best cell, 1: random search), mean over the devices; ``accuracy`` of that cell in %.
     """
     terms = {name: proxies.normalise(data.scores(dataset)[name]) for name in TERMS}
     accuracy = data.accuracy(dataset)
@@ -185,8 +210,8 @@ def leave_one_out(dataset: str, tested: Sequence[devices.Device]) -> pd.DataFram
 
 
 def _optimum(score: NDArray[np.float64], accuracy: NDArray[np.float64], device: devices.Device) -> tuple[float, float]:
-    """Regret and accuracy of the best cell by a score on a device, `leave_one_out`."""
+    """Regret and accuracy of the optimal cell under a score on a device, see `leave_one_out`."""
     latency = device.latency_ms(np.arange(space.N_ARCHS))
-    arch = rewards.optimum(score, latency)
-    true_rewards = rewards.reward(proxies.normalise(accuracy), latency)
-    return float(rewards.normalised_regret(true_rewards, arch)), float(accuracy[arch])
+    arch = devices.optimum(score, latency)
+    true_rewards = devices.reward(proxies.normalise(accuracy), latency)
+    return float(devices.normalised_regret(true_rewards, arch)), float(accuracy[arch])

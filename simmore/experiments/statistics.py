@@ -1,71 +1,63 @@
-"""Statistics of many runs on many devices: no claim without its interval.
+"""Statistics of many runs, and the one recipe for their intervals.
 
-Runs are matrices ``(devices, starts)``; smaller is better, as regrets are. Source: Agarwal et al. (2021), *Deep
-Reinforcement Learning at the Edge of the Statistical Precipice*.
+Source of the interquartile mean, profiles and the probability of improvement: Agarwal et al. (2021), *Deep
+Reinforcement Learning at the Edge of the Statistical Precipice*. Smaller is better, as for regrets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-REPETITIONS = 2_000  # of a bootstrap
+Statistic = Callable[[NDArray[np.float64]], Any]
 
 
-def interquartile_mean(runs: ArrayLike) -> float:
-    """Mean of the middle half of all runs.
+class Interval(NamedTuple):
+    """A statistic and its confidence interval; floats, or arrays of one shape."""
 
-    >>> interquartile_mean([[0, 1, 2, 100]])
-    1.5
+    value: Any
+    low: Any
+    high: Any
+
+
+def interval(values: ArrayLike, statistic: Statistic | None = None, *, level: float = 0.95) -> Interval:
+    """Jackknife interval of a statistic: Student's, with the standard error from leaving out one unit at a time.
+
+    Of the mean, this is Student's interval. No random numbers are involved.
+
+    Parameters
+    ----------
+    values
+        ``(n, …)``: n independent units along the first axis, such as seeds, starts, draws or groups of cells.
+    statistic
+        Of values ``(m, …)`` to a number or an array; the mean over the first axis if None.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two units, whose spread is unknown.
+
+    Examples
+    --------
+    >>> found = interval([1.0, 2.0, 3.0])
+    >>> round(found.value, 3), round(found.low, 3), round(found.high, 3)
+    (2.0, -0.484, 4.484)
     """
-    from scipy.stats import trim_mean
+    from scipy.stats import t
 
-    return float(trim_mean(np.asarray(runs, dtype=np.float64), 0.25, axis=None))
-
-
-def stratified_bootstrap(
-    runs: ArrayLike,
-    statistic: Callable[[NDArray[np.float64]], float] = interquartile_mean,
-    *,
-    level: float = 0.95,
-    repetitions: int = REPETITIONS,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Percentile interval of a statistic of ``(devices, starts, …)``, starts redrawn within each device.
-
-    The devices are those that there are: the interval says how sure the figure is on them, not on all devices.
-    """
-    runs = np.asarray(runs, dtype=np.float64)
-    rng = np.random.default_rng(seed)
-    rows = np.arange(len(runs))[:, None]
-    drawn = [statistic(runs[rows, rng.integers(runs.shape[1], size=runs.shape[:2])]) for _ in range(repetitions)]
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
-def performance_profile(runs: ArrayLike, thresholds: ArrayLike) -> NDArray[np.float64]:
-    """Share of runs that are at most each threshold ``(thresholds,)``.
-
-    >>> performance_profile([[0, 1], [2, 3]], [0.5, 2])
-    array([0.25, 0.75])
-    """
-    return (np.asarray(runs).ravel() <= np.asarray(thresholds)[:, None]).mean(axis=1)
-
-
-def probability_of_improvement(ours: ArrayLike, theirs: ArrayLike) -> float:
-    """Probability that a run of ours is smaller than one of theirs on the same device, mean over devices; ties halve.
-
-    >>> probability_of_improvement([[0, 1]], [[1, 2]])
-    0.875
-    """
-    ours, theirs = np.asarray(ours)[:, :, None], np.asarray(theirs)[:, None, :]
-    return float(((ours < theirs) + 0.5 * (ours == theirs)).mean(axis=(1, 2)).mean())
+    values = np.asarray(values, dtype=np.float64)
+    n = len(values)
+    if n < 2:
+        raise ValueError("an interval needs at least two units")
+    statistic = statistic or (lambda part: part.mean(axis=0))
+    value = np.asarray(statistic(values))
+    without = np.stack([np.asarray(statistic(np.delete(values, k, axis=0))) for k in range(n)])
+    error = np.sqrt((n - 1) / n * ((without - without.mean(axis=0)) ** 2).sum(axis=0))
+    half = t.ppf((1 + level) / 2, n - 1) * error
+    return Interval(*(part.item() if part.ndim == 0 else part for part in (value, value - half, value + half)))
 
 
 def spearman(a: ArrayLike, b: ArrayLike) -> float:
@@ -82,55 +74,45 @@ def kendall(a: ArrayLike, b: ArrayLike) -> float:
     return float(kendalltau(a, b).statistic)
 
 
-def spearman_interval(
-    a: ArrayLike, b: ArrayLike, *, resamples: int = 300, level: float = 0.95, rng: np.random.Generator
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of Spearman's rank correlation of two samples ``(n,)``."""
-    from scipy.stats import bootstrap
+def spearman_interval(a: ArrayLike, b: ArrayLike, *, groups: int = 25) -> Interval:
+    """Interval of Spearman's rank correlation over cells ``(n,)`` in random order, such as NATS order.
 
-    pairs = np.stack([np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)])
-    found = bootstrap(
-        pairs, spearman, paired=True, vectorized=False, n_resamples=resamples, confidence_level=level,
-        method="percentile", rng=rng,
-    )  # fmt: skip
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
-
-
-def mean_interval(values: ArrayLike, *, level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Student's interval of the mean over the first axis: values ``(n, …)`` to low and high ``(…)``.
-
-    Raises
-    ------
-    ValueError
-        For fewer than two values, whose spread is unknown.
+    The units are equal groups of neighbouring cells; cells that do not fill a group are left out of the error.
     """
-    from scipy.stats import t
-
-    values = np.asarray(values, dtype=np.float64)
-    if len(values) < 2:
-        raise ValueError("an interval of the mean needs at least two values")
-    half = t.ppf((1 + level) / 2, len(values) - 1) * values.std(axis=0, ddof=1) / np.sqrt(len(values))
-    return values.mean(axis=0) - half, values.mean(axis=0) + half
+    value = spearman(a, b)
+    pairs = np.stack([np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)], axis=-1)
+    pairs = pairs[: len(pairs) // groups * groups].reshape(groups, -1, 2)
+    found = interval(pairs, lambda part: spearman(part[..., 0].ravel(), part[..., 1].ravel()))
+    return Interval(value, value + found.low - found.value, value + found.high - found.value)
 
 
-def curve_intervals(curves: pd.DataFrame) -> pd.DataFrame:
-    """Mean and 95 % interval over seeds of every metric of a training curve, at every evaluation.
+def interquartile_mean(runs: ArrayLike) -> float:
+    """Mean of the middle half of all runs.
 
-    Parameters
-    ----------
-    curves
-        ``seed``, ``timestep`` and the metrics, a row an evaluation.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Indexed by ``(metric, timestep)``: ``mean``, ``low``, ``high``.
+    >>> interquartile_mean([[0, 1, 2, 100]])
+    1.5
     """
-    import pandas as pd
+    from scipy.stats import trim_mean
 
-    parts = {}
-    for metric in curves.columns.difference(["seed", "timestep"], sort=False):
-        wide = curves.pivot_table(index="seed", columns="timestep", values=metric)  # (seeds, evaluations)
-        low, high = mean_interval(wide.to_numpy())
-        parts[metric] = pd.DataFrame({"mean": wide.mean(), "low": low, "high": high})
-    return pd.concat(parts, names=["metric", "timestep"])
+    return float(trim_mean(np.asarray(runs, dtype=np.float64), 0.25, axis=None))
+
+
+def performance_profile(runs: ArrayLike, thresholds: ArrayLike) -> NDArray[np.float64]:
+    """Share of runs that are at most each threshold ``(thresholds,)``.
+
+    >>> performance_profile([[0, 1], [2, 3]], [0.5, 2])
+    array([0.25, 0.75])
+    """
+    return (np.asarray(runs).ravel() <= np.asarray(thresholds)[:, None]).mean(axis=1)
+
+
+def probability_of_improvement(ours: ArrayLike, theirs: ArrayLike) -> float:
+    """Probability that a run of ours is smaller than one of theirs on the same device, mean over devices; ties halve.
+
+    Runs are ``(devices, starts)``.
+
+    >>> probability_of_improvement([[0, 1]], [[1, 2]])
+    0.875
+    """
+    ours, theirs = np.asarray(ours)[:, :, None], np.asarray(theirs)[:, None, :]
+    return float(((ours < theirs) + 0.5 * (ours == theirs)).mean(axis=(1, 2)).mean())

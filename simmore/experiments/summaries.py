@@ -1,44 +1,46 @@
-"""What a comparison says (`comparison.compare`): means, worst devices, interquartile means, and their intervals."""
+"""Tables of a comparison (`comparison.compare`): means, worst devices, interquartile means, and their intervals.
+
+All intervals are over starts, with the devices as they are (`statistics.interval`).
+"""
 
 from __future__ import annotations
+
+from itertools import product
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from simmore.experiments import statistics
-from simmore.strategies import loop
+from simmore.experiments.comparison import runs
+from simmore.strategies import BUDGET
+
+REGRETS = {"simple_regret": "best measured", "inference_regret": "recommended"}
 
 
-def runs(frame: pd.DataFrame, strategy: str, budget: int, column: str) -> NDArray[np.float64]:
-    """Regrets of one strategy at one budget, ``(devices, starts)``."""
-    chosen = frame[(frame["strategy"] == strategy) & (frame["budget"] == budget)]
-    return chosen.pivot_table(index="device", columns="seed", values=column, sort=False).to_numpy()
-
-
-def summary(frame: pd.DataFrame, budget: int = loop.BUDGET) -> pd.DataFrame:
-    """Table of strategies at one budget, by what their answers lack.
+def summary(frame: pd.DataFrame, budget: int = BUDGET) -> pd.DataFrame:
+    """Table of strategies at one budget, the lowest mean regret of the recommendation first.
 
     Returns
     -------
     pandas.DataFrame
-        By strategy, for the best cell measured and for the answer: ``mean``, ``worst`` device's mean, and the
-        interquartile mean ``iqm`` with its 95 % interval ``low``, ``high``.
+        By strategy, for the best cell measured and for the recommendation: ``mean``, the ``worst`` device's mean, and
+        the interquartile mean ``iqm`` with its interval ``low``, ``high``.
     """
     rows = {}
     for strategy in frame["strategy"].unique():
         row: dict[tuple[str, str], float] = {}
-        for column, label in (("regret_best", "best measured"), ("regret", "answer")):
-            matrix = runs(frame, strategy, budget, column)
-            low, high = statistics.stratified_bootstrap(matrix)
+        for column, label in REGRETS.items():
+            matrix = runs(frame, strategy, budget, column)  # (devices, starts)
             row[label, "mean"], row[label, "worst"] = matrix.mean(), matrix.mean(axis=1).max()
-            row[label, "iqm"], row[label, "low"], row[label, "high"] = statistics.interquartile_mean(matrix), low, high
+            row[label, "iqm"], row[label, "low"], row[label, "high"] = statistics.interval(
+                matrix.T, statistics.interquartile_mean
+            )
         rows[strategy] = row
-    table = pd.DataFrame(rows).T
-    return table.sort_values(("answer", "mean"))
+    return pd.DataFrame(rows).T.sort_values(("recommended", "mean"))
 
 
-def improvement(frame: pd.DataFrame, budget: int = loop.BUDGET, column: str = "regret") -> pd.DataFrame:
+def improvement(frame: pd.DataFrame, budget: int = BUDGET, column: str = "inference_regret") -> pd.DataFrame:
     """Probability that the strategy of a row does better than that of a column (`statistics`)."""
     names = frame["strategy"].unique()
     matrices = {name: runs(frame, name, budget, column) for name in names}
@@ -46,46 +48,75 @@ def improvement(frame: pd.DataFrame, budget: int = loop.BUDGET, column: str = "r
     return pd.DataFrame(table, index=names, columns=names)
 
 
-def profiles(frame: pd.DataFrame, thresholds: NDArray[np.float64], budget: int = loop.BUDGET) -> pd.DataFrame:
-    """Performance profile of every strategy's answers: share of runs with a regret of at most each threshold."""
-    names = frame["strategy"].unique()
-    shares = {name: statistics.performance_profile(runs(frame, name, budget, "regret"), thresholds) for name in names}
+def improvement_interval(
+    frame: pd.DataFrame, ours: str, theirs: str, budget: int = BUDGET, column: str = "inference_regret"
+) -> statistics.Interval:
+    """Probability that ours does better than theirs, with its interval."""
+    both = np.stack([runs(frame, name, budget, column).T for name in (ours, theirs)], axis=-1)  # (starts, devices, 2)
+    return statistics.interval(both, lambda part: statistics.probability_of_improvement(part[..., 0].T, part[..., 1].T))
+
+
+def profiles(frame: pd.DataFrame, thresholds: NDArray[np.float64], budget: int = BUDGET) -> pd.DataFrame:
+    """Performance profile of every strategy: share of runs with an inference regret of at most each threshold."""
+    shares = {
+        name: statistics.performance_profile(runs(frame, name, budget, "inference_regret"), thresholds)
+        for name in frame["strategy"].unique()
+    }
     return pd.DataFrame(shares, index=pd.Index(thresholds, name="regret"))
 
 
-def improvement_interval(
-    frame: pd.DataFrame, ours: str, theirs: str, budget: int = loop.BUDGET, column: str = "regret"
-) -> tuple[float, float, float]:
-    """Probability that ours does better than theirs, and its 95 % interval, over starts redrawn on each device."""
-    both = np.stack([runs(frame, ours, budget, column), runs(frame, theirs, budget, column)], axis=-1)
-
-    def probability(drawn: NDArray[np.float64]) -> float:
-        return statistics.probability_of_improvement(drawn[..., 0], drawn[..., 1])
-
-    low, high = statistics.stratified_bootstrap(both, probability, repetitions=500)
-    return probability(both), low, high
-
-
 def curves(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mean regrets after each number of measurements, with their 95 % intervals over starts.
+    """Mean regrets after each number of measurements, with their intervals.
 
     Returns
     -------
     pandas.DataFrame
-        ``strategy, budget``, and of ``regret`` and ``regret_best`` the mean, ``…_low`` and ``…_high``.
+        ``strategy, budget``, and of each regret the mean, ``…_low`` and ``…_high``.
     """
     rows = []
-    for strategy in frame["strategy"].unique():
-        for budget in sorted(frame["budget"].unique()):
-            row: dict[str, object] = {"strategy": strategy, "budget": budget}
-            for column in ("regret", "regret_best"):
-                matrix = runs(frame, strategy, budget, column)
-                # over starts alone, as in the bootstrap: a mean of independent means, one a device
-                spread = np.sqrt((matrix.var(axis=1, ddof=1) / matrix.shape[1]).sum()) / len(matrix)
-                row[column] = matrix.mean()
-                row[f"{column}_low"], row[f"{column}_high"] = (
-                    matrix.mean() - 1.96 * spread,
-                    matrix.mean() + 1.96 * spread,
-                )
-            rows.append(row)
+    for strategy, budget in product(frame["strategy"].unique(), sorted(frame["budget"].unique())):
+        row: dict[str, object] = {"strategy": strategy, "budget": budget}
+        for column in ("inference_regret", "simple_regret"):
+            found = statistics.interval(runs(frame, strategy, budget, column).mean(axis=0))
+            row |= {column: found.value, f"{column}_low": found.low, f"{column}_high": found.high}
+        rows.append(row)
     return pd.DataFrame(rows)
+
+
+def by_device(searches: pd.DataFrame, column: str = "simple_regret") -> pd.DataFrame:
+    """Mean and interval over starts of a regret, for each device and strategy.
+
+    Parameters
+    ----------
+    searches
+        A comparison at one budget (`comparison.at`).
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``device, strategy, mean, low, high``.
+    """
+    groups = searches.groupby(["device", "strategy"], sort=False)[column]
+    rows = [(*names, *statistics.interval(values)) for names, values in groups]
+    return pd.DataFrame(rows, columns=["device", "strategy", "mean", "low", "high"])
+
+
+def training_curves(curves: pd.DataFrame) -> pd.DataFrame:
+    """Mean and interval over seeds of every metric of a training curve, at every evaluation.
+
+    Parameters
+    ----------
+    curves
+        ``seed``, ``timestep`` and the metrics, a row an evaluation.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by ``(metric, timestep)``: ``mean``, ``low``, ``high``.
+    """
+    parts = {}
+    for metric in curves.columns.difference(["seed", "timestep"], sort=False):
+        wide = curves.pivot_table(index="seed", columns="timestep", values=metric)  # (seeds, evaluations)
+        found = statistics.interval(wide.to_numpy())
+        parts[metric] = pd.DataFrame({"mean": found.value, "low": found.low, "high": found.high}, index=wide.columns)
+    return pd.concat(parts, names=["metric", "timestep"])

@@ -1,1 +1,1 @@
-"""Figures from results."""
+"""Figures from results: every plotter takes arrays or tables, and computes no results."""

@@ -1,4 +1,4 @@
-"""Figures of the comparison: regret against measurements, answers under a limit, prediction against samples."""
+"""Figures of the comparisons: regret, recommendations under a latency limit, latency prediction."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _METHODS = {"FLOPs": "0.6", "linear, target alone": ORANGE, "boosted trees, targ
 
 
 def regret_curves(curves: pd.DataFrame, column: str, ax: Axes | None = None) -> Axes:
-    """Mean normalised regret against cells measured, a line a strategy; the named ones in colour, with their band.
+    """Mean normalised regret against cells measured, a line per strategy; the main ones in colour, with their interval.
 
     Parameters
     ----------
     curves
-        ``strategy, budget`` and of each column its mean, ``<column>_low`` and ``<column>_high``.
+        ``strategy, budget``, the mean of `column`, and its interval ``<column>_low``, ``<column>_high``.
     column
-        ``regret`` or ``regret_best``.
+        ``inference_regret`` or ``simple_regret``.
     """
     ax = ax or plt.gca()
     greys = [name for name in curves["strategy"].unique() if name not in _STRONG]
@@ -47,16 +47,16 @@ def regret_curves(curves: pd.DataFrame, column: str, ax: Axes | None = None) -> 
 
 
 def regret(curves: pd.DataFrame) -> Figure:
-    """Fig. 7: `regret_curves` of the best cell measured and of the answer."""
+    """Fig. 7: `regret_curves` of the best cell measured and of the recommendation."""
     figure, axes = plt.subplots(1, 2, figsize=(PAGE, 3.4), sharey=True)
-    regret_curves(curves, "regret_best", axes[0]).set(title="best cell measured", ylabel="normalised regret (mean)")
-    regret_curves(curves, "regret", axes[1]).set(title="answer")
+    regret_curves(curves, "simple_regret", axes[0]).set(title="best cell measured", ylabel="normalised regret (mean)")
+    regret_curves(curves, "inference_regret", axes[1]).set(title="recommendation")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
 
 
 def regret_heatmap(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Mean normalised regret, strategies ``(rows)`` by devices ``(columns)``, written into each field."""
+    """Mean normalised regret as numbers on colours, strategies (rows) by devices (columns)."""
     ax = ax or plt.subplots(figsize=(PAGE, 0.22 * len(table) + 1))[1]
     ax.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(table.to_numpy()):
@@ -69,26 +69,32 @@ def regret_heatmap(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def performance_profiles(profiles: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Share of searches whose answer's regret is at most x, a line a strategy; indexed by regret."""
+    """Share of searches whose inference regret is at most x, a line per strategy.
+
+    Parameters
+    ----------
+    profiles
+        Shares, indexed by regret, a column per strategy.
+    """
     ax = ax or plt.gca()
     for name in profiles:
         strong = str(name) in _STRONG
         ax.plot(profiles.index, profiles[name], color=_STRONG.get(str(name), "0.75"), linewidth=1.4 if strong else 0.6,
                 label=str(name) if strong else None, zorder=3 if strong else 2)  # fmt: skip
-    ax.set(xlabel="normalised regret of the answer", ylabel="share of searches", ylim=(0, 1.02))
+    ax.set(xlabel="inference regret (normalised)", ylabel="share of searches", ylim=(0, 1.02))
     ax.legend()
     return ax
 
 
 def constrained(means: pd.DataFrame, strategies: Sequence[str]) -> Figure:
-    """Fig. 8: latency and accuracy of the answers under a limit, a panel a device; crosses break their limit.
+    """Fig. 8: latency and accuracy of the recommendations under a limit, a panel per device; crosses violate it.
 
     Parameters
     ----------
     means
-        ``strategy, device, limit_ms, latency_ms, accuracy, violates``, a row a limit.
+        ``strategy, device, limit_ms, latency_ms, accuracy, violates_limit``, a row per strategy and limit.
     strategies
-        Those that are drawn, in order.
+        Which are drawn, in order.
     """
     names = list(means["device"].unique())
     figure, axes = plt.subplots(1, len(names), figsize=(PAGE, 2.4), sharey=True, squeeze=False)
@@ -100,10 +106,10 @@ def constrained(means: pd.DataFrame, strategies: Sequence[str]) -> Figure:
         for name in strategies:
             one = part[part["strategy"] == name]
             ax.plot(one["latency_ms"], one["accuracy"], "-", color=colours[name], linewidth=0.6)
-            for breaks, marker in ((False, "o"), (True, "X")):
-                some = one[one["violates"] == breaks]
+            for violates, marker in ((False, "o"), (True, "X")):
+                some = one[one["violates_limit"] == violates]
                 ax.plot(some["latency_ms"], some["accuracy"], marker, color=colours[name], markersize=4, linestyle="",
-                        label=name if not breaks else f"{name}, over its limit")  # fmt: skip
+                        label=name if not violates else f"{name}, over its limit")  # fmt: skip
         ax.set_title(device)
     axes.flat[0].set_ylabel("CIFAR-100 accuracy (%)")
     figure.supxlabel("latency (ms); grey lines: the limits", fontsize=8)
@@ -115,20 +121,19 @@ def constrained(means: pd.DataFrame, strategies: Sequence[str]) -> Figure:
 
 
 def prediction_curves(curves: pd.DataFrame, lut: Mapping[str, float]) -> Figure:
-    """Fig. 9: Kendall of predicted and measured latency against samples, a panel a device; dashed, the device's LUT.
+    """Fig. 9: Kendall's τ of predicted and measured latency against samples, a panel per device; dashed: its LUT.
 
     Parameters
     ----------
     curves
-        ``method, device, samples, kendall``: means over draws.
+        ``method, device, samples, kendall``: means over random samples.
     lut
-        Kendall of each device's LUT.
+        Kendall's τ of each device's LUT.
     """
     columns = min(3, len(lut))
     rows = -(-len(lut) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(PAGE, 1.7 * rows + 0.5), sharex=True, sharey=True, squeeze=False
-    )
+    size = (PAGE, 1.7 * rows + 0.5)
+    figure, axes = plt.subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
     for ax, (device, height) in zip(axes.flat, lut.items(), strict=False):
         part = curves[curves["device"] == device]
         for method, line in part.groupby("method", sort=False):

@@ -1,4 +1,4 @@
-"""Figure S2: how alike the measured devices are, and where the project's own lie in Ξ."""
+"""Figure S2: how alike the devices are, and where the benchmarked runtimes are in Ξ."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from simmore import space
-from simmore.plots.paper import BLUE, OPERATION_LABELS, ORANGE, PAGE, RED
+from simmore.plots.labels import OPERATION_LABELS
+from simmore.plots.paper import BLUE, ORANGE, PAGE, RED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,17 +18,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def own_devices(pairs: pd.DataFrame, profiles: pd.DataFrame, own: Sequence[str]) -> Figure:
+def benchmarked_runtimes(pairs: pd.DataFrame, profiles: pd.DataFrame, own: Sequence[str]) -> Figure:
     """Fig. S2: `kendall_matrix` of all devices, and `shares` of their operations.
 
     Parameters
     ----------
     pairs
-        From `likeness.kendall`.
+        ``device_a, device_b, kendall``, each pair in both orders, and each device with itself.
     profiles
-        From `likeness.within`.
+        ``device, operation, share_percentile``: the percentile of an operation's share of the latency in Ξ.
     own
-        Names of the devices measured here.
+        Names of the benchmarked runtimes.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(PAGE, 3.9), width_ratios=(1.5, 1))
     kendall_matrix(pairs, own, left)
@@ -36,7 +37,7 @@ def own_devices(pairs: pd.DataFrame, profiles: pd.DataFrame, own: Sequence[str])
 
 
 def kendall_matrix(pairs: pd.DataFrame, own: Sequence[str], ax: Axes | None = None) -> Axes:
-    """Kendall's τ between any two devices; names of the project's own are red."""
+    """Kendall's τ between any two devices; the benchmarked runtimes have red names."""
     ax = ax or plt.gca()
     names = list(dict.fromkeys(pairs["device_a"]))
     matrix = pairs.pivot_table(index="device_a", columns="device_b", values="kendall").loc[names, names].to_numpy()
@@ -57,15 +58,14 @@ def kendall_matrix(pairs: pd.DataFrame, own: Sequence[str], ax: Axes | None = No
 
 
 def shares(profiles: pd.DataFrame, own: Sequence[str], ax: Axes | None = None) -> Axes:
-    """Where each operation's share of a device's latency lies among the shares of synthetic devices."""
+    """Percentile of each operation's share of the latency among synthetic devices."""
     ax = ax or plt.gca()
     ax.axvspan(0.5, 99.5, color="0.93", zorder=0, label="central 99 % of Ξ")
     ax.axvline(50, color="0.7", linewidth=0.6, zorder=1)
     rows = {operation: row for row, operation in enumerate(space.OPERATIONS)}
     others = profiles[~profiles["device"].isin(own)]
-    ax.plot(
-        others["share_percentile"], others["operation"].map(rows) + 0.3, "|", color=BLUE, label="the paper's devices"
-    )
+    height = others["operation"].map(rows) + 0.3
+    ax.plot(others["share_percentile"], height, "|", color=BLUE, label="the paper's devices")
     for number, name in enumerate(own):
         one = profiles[profiles["device"] == name]
         marker = "osD^vPX*"[number % 8]

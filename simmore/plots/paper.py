@@ -1,4 +1,4 @@
-"""The figures: every plotter takes results and draws them, computes nothing, and returns the Axes or the Figure."""
+"""The figures of the paper. Every plotter takes results, draws them, and returns the Axes or the Figure."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from simmore import space
+from simmore.plots.labels import OPERATION_LABELS
 
 plt.style.use(Path(__file__).with_name("simmore.mplstyle"))
 
-PAGE = 6.75  # width of a paper's page, inches
+PAGE = 6.75  # width of a page of the paper, in inches
 ORANGE, RED, BLUE, GREEN = "#E69F00", "#D55E00", "#0072B2", "#009E73"
-_CLOUD: dict[str, Any] = {
-    "s": 1,
-    "linewidths": 0,
-    "rasterized": True,
-}  # cells as a picture, not as 15,625 objects
-OPERATION_LABELS = ("none", "skip", "conv 1×1", "conv 3×3", "avg pool 3×3")
+_CLOUD: dict[str, Any] = {"s": 1, "linewidths": 0, "rasterized": True}  # one image, not an object per cell
 
 
 def operation_distribution(
-    measured_ms: NDArray[np.float64],
-    mean_ms: float,
-    sd_ms: float,
-    drawn_ms: NDArray[np.float64],
+    measured_ms: NDArray[np.float64], mean_ms: float, sd_ms: float, drawn_ms: NDArray[np.float64],
     ax: Axes | None = None,
-) -> Axes:
-    """Fig. 1, one operation: latencies of the devices, the Gaussian fitted to them, and synthetic devices' draws."""
+) -> Axes:  # fmt: skip
+    """Fig. 1, one operation: latencies of the measured devices, their Gaussian, and synthetic devices.
+
+    Parameters
+    ----------
+    measured_ms, drawn_ms
+        Of measured and of synthetic devices, ``(devices,)`` and ``(n,)`` in ms.
+    mean_ms, sd_ms
+        Of the Gaussian.
+    """
     ax = ax or plt.gca()
     low, high = min(0.0, mean_ms - 2.5 * sd_ms), max(mean_ms + 3 * sd_ms, measured_ms.max() * 1.05)
     x = np.linspace(low, high, 300)
@@ -43,10 +44,9 @@ def operation_distribution(
     ax.fill_between(x, density, where=list(x >= 0), color=BLUE, alpha=0.15, linewidth=0)
     ax.plot(x[x >= 0], density[x >= 0], color=BLUE, label="fitted Gaussian, > 0")
     ax.plot(x[x <= 0], density[x <= 0], color=BLUE, linestyle=":", linewidth=0.8, label="redrawn, ≤ 0")
-    ax.plot(
-        drawn_ms, np.full(len(drawn_ms), -0.24), "|", color=ORANGE, alpha=0.6, markersize=6, label="synthetic devices"
-    )
-    rows = -0.1 + 0.04 * (np.arange(len(measured_ms)) % 3 - 1)  # three rows, so that equal devices stay visible
+    ax.plot(drawn_ms, np.full(len(drawn_ms), -0.24), "|", color=ORANGE, alpha=0.6, markersize=6,
+            label="synthetic devices")  # fmt: skip
+    rows = -0.1 + 0.04 * (np.arange(len(measured_ms)) % 3 - 1)  # three rows, so that equal latencies stay visible
     ax.plot(measured_ms, rows, "o", color="black", markersize=2.4, markeredgewidth=0, label="measured devices")
     ax.set(ylim=(-0.34, 1.08), yticks=[], xlim=(low, high))
     ax.spines["left"].set_visible(False)
@@ -54,12 +54,17 @@ def operation_distribution(
 
 
 def operation_distributions(
-    measured_ms: pd.DataFrame,
-    mean_ms: NDArray[np.float64],
-    sd_ms: NDArray[np.float64],
-    drawn_ms: NDArray[np.float64],
+    measured_ms: pd.DataFrame, mean_ms: NDArray[np.float64], sd_ms: NDArray[np.float64], drawn_ms: NDArray[np.float64]
 ) -> Figure:
-    """Fig. 1: `operation_distribution` of all five operations; measured ``(devices, 5)``, drawn ``(n, 5)``, in ms."""
+    """Fig. 1: `operation_distribution` of all operations.
+
+    Parameters
+    ----------
+    measured_ms, drawn_ms
+        Of measured and of synthetic devices, ``(devices, operations)`` and ``(n, operations)`` in ms.
+    mean_ms, sd_ms
+        Of the Gaussians, ``(operations,)``.
+    """
     figure, axes = plt.subplots(1, len(space.OPERATIONS), figsize=(PAGE, 1.75))
     for k, ax in enumerate(axes):
         operation_distribution(measured_ms.iloc[:, k].to_numpy(), mean_ms[k], sd_ms[k], drawn_ms[:, k], ax)
@@ -74,21 +79,24 @@ def profiles(
     inverse_latency: Sequence[NDArray[np.float64]], score: NDArray[np.float64], rewards: Sequence[NDArray[np.float64]],
     optima: Sequence[int],
 ) -> Figure:  # fmt: skip
-    """Fig. 2: all cells of several devices in the (ℓ̄, p) plane, coloured by reward, each optimum marked."""
+    """Fig. 2: all cells of several devices in the (ℓ̄, p) plane, coloured by reward, with the optimum.
+
+    Parameters
+    ----------
+    inverse_latency, rewards
+        Of each device, ``(cells,)``.
+    score
+        ``(cells,)``.
+    optima
+        NATS index of each device's best cell.
+    """
     figure, axes = plt.subplots(1, len(rewards), figsize=(PAGE, 2.0), sharex=True, sharey=True)
     low, high = min(r.min() for r in rewards), max(r.max() for r in rewards)
     for k, ax in enumerate(axes):
         cloud = ax.scatter(inverse_latency[k], score, c=rewards[k], vmin=low, vmax=high, **_CLOUD)
         best = optima[k]
-        ax.plot(
-            inverse_latency[k][best],
-            score[best],
-            "*",
-            color=RED,
-            markersize=9,
-            markeredgecolor="white",
-            label="optimum h*",
-        )
+        ax.plot(inverse_latency[k][best], score[best], "*", color=RED, markersize=9, markeredgecolor="white",
+                label="optimum h*")  # fmt: skip
         ax.set(title=f"synthetic device {k + 1}", xlim=(-0.03, 1.03))
     axes[0].set_ylabel("score $p$")
     figure.supxlabel(r"inverse latency $\bar\ell$ (1: fastest cell of the device)", fontsize=8)
@@ -100,7 +108,7 @@ def profiles(
 def accuracy_against(
     value: NDArray[np.float64], val_accuracy: NDArray[np.float64], label: str, ax: Axes | None = None
 ) -> Axes:
-    """Fig. 3, one panel: validation accuracy of all cells, in %, against a training-free score."""
+    """Fig. 3, one panel: validation accuracy (%) against a training-free score, ``(cells,)`` each."""
     ax = ax or plt.gca()
     ax.scatter(value, val_accuracy, color="0.55", alpha=0.35, **_CLOUD)
     ax.set(xlabel=label, ylabel="validation accuracy (%)")
@@ -112,7 +120,7 @@ def proxy_accuracy(
     correlations: Mapping[str, Mapping[str, tuple[float, float]]],
     optima: Mapping[str, Mapping[str, int]],
 ) -> Figure:
-    """Fig. 3, a row a data set: accuracy against p with the optima h* of devices, and against its three terms.
+    """Fig. 3, a row per data set: accuracy against p, with the optimum h* of each device, and against the terms of p.
 
     Parameters
     ----------
@@ -146,14 +154,17 @@ def proxy_accuracy(
 
 
 def _cycle() -> list[str]:
-    """The style's colours, twice over."""
+    """The colours of the style, twice."""
     return 2 * [str(color) for color in plt.rcParams["axes.prop_cycle"].by_key()["color"]]
 
 
 def score_correlations(frame: pd.DataFrame) -> Figure:
-    """Fig. S1: Spearman with accuracy of everything that could rank cells, a panel a data set, 95 % intervals.
+    """Fig. S1: Spearman correlation of scores with accuracy, a panel per data set, with 95 % intervals.
 
-    `frame` is `score_checks.correlations`, of several data sets.
+    Parameters
+    ----------
+    frame
+        ``dataset, score, against`` (the kind of accuracy), ``spearman, low, high``, a row per correlation.
     """
     names = list(dict.fromkeys(frame["score"]))
     kinds = list(dict.fromkeys(frame["against"]))
@@ -168,7 +179,7 @@ def score_correlations(frame: pd.DataFrame) -> Figure:
         ax.axvline(0, color="0.7", linewidth=0.6)
         ax.set(title=dataset, yticks=range(len(names)), yticklabels=names, xlim=(-0.05, 1))
     np.atleast_1d(axes)[0].invert_yaxis()
-    figure.supxlabel("Spearman's rank correlation, bootstrap 95 % interval", fontsize=8)
+    figure.supxlabel("Spearman's rank correlation, 95 % interval over cells", fontsize=8)
     handles = np.atleast_1d(axes)[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside upper center", ncols=2)
     return figure
@@ -177,9 +188,16 @@ def score_correlations(frame: pd.DataFrame) -> Figure:
 def policy_network(
     layer_sizes: Sequence[int], parts: Sequence[tuple[str, int]], outputs: Sequence[tuple[str, int]]
 ) -> Figure:
-    """Fig. 4: the policy as it is: named parts of its input, layers with their true sizes, named parts of its output.
+    """Fig. 4: the policy network: parts of its input, its layers, parts of its output.
 
-    Circles stand for units: all of them in the last layer, a few in the others, whose true number is written above.
+    The last layer has a circle per unit. The other layers show a few circles, with the number of units above.
+
+    Parameters
+    ----------
+    layer_sizes
+        Units of each layer, the input first.
+    parts, outputs
+        Name and number of units of each part of the input and of the output.
     """
     figure, ax = plt.subplots(figsize=(PAGE, 2.7))
     ax.axis("off")
@@ -207,7 +225,7 @@ def policy_network(
 def _bracket(
     ax: Axes, x: float, rows: NDArray[np.float64], labels: Sequence[tuple[str, int]], color: str, side: str
 ) -> None:
-    """Name groups of a layer's units, from the top: a line along each group, its label beside it."""
+    """Draw a line along each group of a layer's units, from the top, with its label."""
     start = 0
     for label, n in labels:
         group = rows[start : start + n]
@@ -227,12 +245,12 @@ _TRAINING_PANELS = (
 
 
 def training_curves(curves: pd.DataFrame, intervals: pd.DataFrame) -> Figure:
-    """Fig. 5: six metrics over training; thin, each seed; thick, their mean with its 95 % interval.
+    """Fig. 5: six metrics over training; thin: each seed; thick: their mean with its 95 % interval.
 
     Parameters
     ----------
     curves
-        ``seed``, ``timestep`` and the metrics of `training.evaluate`.
+        ``seed``, ``timestep`` and the metrics, a row per evaluation.
     intervals
         Indexed by ``(metric, timestep)``: ``mean``, ``low``, ``high``.
     """
@@ -244,7 +262,7 @@ def training_curves(curves: pd.DataFrame, intervals: pd.DataFrame) -> Figure:
         ax.fill_between(band.index / 1e3, band["low"], band["high"], color=BLUE, alpha=0.25, linewidth=0)
         ax.plot(band.index / 1e3, band["mean"], color=BLUE)
         ax.set(ylabel=label)
-        # the first evaluations' wide bands may leave the picture, the curves may not
+        # the limits fit the curves; the wide bands of the first evaluations may be cut
         values = curves[metric]
         margin = 0.12 * (values.max() - values.min() or 1.0)
         ax.set_ylim(values.min() - margin, values.max() + margin)
@@ -254,48 +272,36 @@ def training_curves(curves: pd.DataFrame, intervals: pd.DataFrame) -> Figure:
 
 
 def trajectory(
-    steps: pd.DataFrame,
-    answer: int,
-    optimum: int,
-    latency_ms: NDArray[np.float64],
-    score: NDArray[np.float64],
+    steps: pd.DataFrame, recommended: int, optimum: int, latency_ms: NDArray[np.float64], score: NDArray[np.float64],
     ax: Axes | None = None,
-) -> Axes:
-    """Fig. 6, one device: a search's steps over all cells, from the orange star to the red cross; a circle around h*.
+) -> Axes:  # fmt: skip
+    """Fig. 6, one device: the steps of a search over all cells, from the orange star to the red cross; a circle at h*.
 
     Parameters
     ----------
     steps
-        `search.Search.trajectory`.
-    answer, optimum
-        NATS indices of the search's answer and of the device's best cell, which the search doesn't know.
+        ``arch, latency_ms, score, n_measured`` (distinct cells so far), a row per step.
+    recommended, optimum
+        NATS indices of the recommendation, and of the device's best cell, which the search does not know.
     latency_ms, score
-        Of all cells, ``(15625,)``.
+        Of all cells, ``(cells,)``.
     """
     ax = ax or plt.gca()
     ax.scatter(latency_ms, score, color="0.78", **_CLOUD)
     ax.plot(steps["latency_ms"], steps["score"], "-", color="0.25", linewidth=0.7, zorder=3)
     first = steps.drop_duplicates("arch")
     shades = ax.scatter(
-        first["latency_ms"], first["score"], c=first["measured"], cmap="viridis", vmin=1, vmax=10, s=12, zorder=4,
+        first["latency_ms"], first["score"], c=first["n_measured"], cmap="viridis", vmin=1, vmax=10, s=12, zorder=4,
         edgecolors="black", linewidths=0.3,
     )  # fmt: skip
     shades.set_label("measured, dark to light")
-    start, end = steps.iloc[0], first[first["arch"] == answer].iloc[0]
+    start, end = steps.iloc[0], first[first["arch"] == recommended].iloc[0]
     star: dict[str, Any] = {"markersize": 11, "markeredgecolor": "black", "markeredgewidth": 0.5, "zorder": 5}
     ax.plot(start["latency_ms"], start["score"], "*", color=ORANGE, label="start", linestyle="", **star)
     cross: dict[str, Any] = {"markersize": 7, "markeredgewidth": 2, "zorder": 6}
-    ax.plot(end["latency_ms"], end["score"], "x", color=RED, label="answer", linestyle="", **cross)
-    best: dict[str, Any] = {
-        "markersize": 9,
-        "markerfacecolor": "none",
-        "markeredgecolor": "black",
-        "markeredgewidth": 0.9,
-        "zorder": 7,
-    }
-    ax.plot(
-        latency_ms[optimum], score[optimum], "o", label="best cell h* (unknown to the search)", linestyle="", **best
-    )
+    ax.plot(end["latency_ms"], end["score"], "x", color=RED, label="recommendation", linestyle="", **cross)
+    ax.plot(latency_ms[optimum], score[optimum], "o", label="best cell h* (unknown to the search)", linestyle="",
+            markersize=9, markerfacecolor="none", markeredgecolor="black", markeredgewidth=0.9, zorder=7)  # fmt: skip
     return ax
 
 
@@ -303,16 +309,26 @@ def trajectories(
     searches: Mapping[str, tuple[pd.DataFrame, int, int]], latency_ms: Mapping[str, NDArray[np.float64]],
     score: NDArray[np.float64],
 ) -> Figure:  # fmt: skip
-    """Fig. 6: `trajectory` of one search a device, each given as its steps, answer and optimum, from one start."""
+    """Fig. 6: `trajectory` of one search per device, all from one start.
+
+    Parameters
+    ----------
+    searches
+        By device: steps, recommendation and optimum.
+    latency_ms
+        By device, ``(cells,)``.
+    score
+        ``(cells,)``.
+    """
     n_columns = min(4, len(searches))
     n_rows = -(-len(searches) // n_columns)
     figure, grid = plt.subplots(n_rows, n_columns, figsize=(PAGE, 1.75 * n_rows + 0.25), sharey=True, squeeze=False)
     for ax in grid.flat[len(searches) :]:
         ax.remove()
-    for ax, (name, (steps, answer, optimum)) in zip(grid.flat, searches.items(), strict=False):
-        trajectory(steps, answer, optimum, latency_ms[name], score, ax)
+    for ax, (name, (steps, recommended, optimum)) in zip(grid.flat, searches.items(), strict=False):
+        trajectory(steps, recommended, optimum, latency_ms[name], score, ax)
         ax.set_title(name)
-        ax.text(0.98, 0.02, f"{steps['measured'].max()} measured", transform=ax.transAxes, ha="right", fontsize=6)
+        ax.text(0.98, 0.02, f"{steps['n_measured'].max()} measured", transform=ax.transAxes, ha="right", fontsize=6)
     figure.supxlabel("latency (ms)", fontsize=8)
     figure.supylabel("score $p$", fontsize=8)
     figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
@@ -320,22 +336,19 @@ def trajectories(
 
 
 def regret_by_device(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Mean normalised regret of the best cell measured, a bar a device and strategy; 1 is random search."""
-    import seaborn as sns
+    """Mean simple regret, a bar per device and strategy; 1 is random search.
 
+    Parameters
+    ----------
+    frame
+        ``device, strategy``, and of the regret ``mean, low, high``, a row per bar.
+    """
     ax = ax or plt.gca()
-    sns.barplot(
-        frame,
-        x="device",
-        y="regret_best",
-        hue="strategy",
-        errorbar=("ci", 95),
-        err_kws={"linewidth": 0.8},
-        seed=0,
-        ax=ax,
-    )
+    wide = frame.pivot_table(index="device", columns="strategy", sort=False)
+    errors = [(wide["mean"] - wide["low"]).to_numpy().T, (wide["high"] - wide["mean"]).to_numpy().T]
+    wide["mean"].plot.bar(ax=ax, yerr=np.stack(errors, axis=1), width=0.8, error_kw={"linewidth": 0.8})
     ax.axhline(1, color="0.5", linewidth=0.6, linestyle=":")
-    ax.set(xlabel="", ylabel="normalised regret, best measured")
+    ax.set(xlabel="", ylabel="simple regret (normalised)")
     ax.tick_params(axis="x", rotation=30)
     ax.legend(title=None)
     return ax

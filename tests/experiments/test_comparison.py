@@ -1,0 +1,149 @@
+"""The comparison, the limits and the predictions, on devices that need no download."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from simmore import data, devices, space
+from simmore.experiments import comparison, limits, prediction, summaries
+from simmore.strategies import BEST, Problem, Session, run
+
+EVERYTHING = np.arange(space.N_ARCHS)
+
+
+@pytest.fixture(scope="module")
+def gpu():
+    return devices.load("nats_gpu")
+
+
+@pytest.fixture(scope="module")
+def problem(conv_score):
+    return Problem(conv_score / 2)
+
+
+@pytest.fixture(scope="module")
+def frame(gpu, problem, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("parts")
+    options = {"names": ["random", "mean_device"], "n_starts": 3, "budget": 6, "n_jobs": 1, "folder": folder}
+    first = comparison.compare([gpu], problem, **options)
+    files = {file: file.stat().st_mtime_ns for file in folder.iterdir()}
+    assert len(files) == 2
+    pd.testing.assert_frame_equal(first, comparison.compare([gpu], problem, **options))  # read back, not searched again
+    assert files == {file: file.stat().st_mtime_ns for file in folder.iterdir()}
+    return first
+
+
+def test_a_comparison_has_a_row_for_every_budget(frame):
+    assert list(frame.columns) == comparison.COLUMNS
+    assert len(frame) == 2 * 3 * 6 and not frame.isna().any().any()
+    assert (frame["inference_regret"] >= frame["simple_regret"] - 1e-9).all()
+    assert frame.groupby(["strategy", "start"])["simple_regret"].is_monotonic_decreasing.all()
+
+
+def test_a_recommendation_after_fewer_measurements_is_that_of_a_smaller_budget(gpu, problem, frame):
+    start = int(np.random.default_rng(comparison.SEED).integers(space.N_ARCHS, size=3)[1])
+    found = run(
+        Session("random", problem, start=start, budget=4, seed=np.random.default_rng([comparison.SEED, 1])), gpu
+    )
+    rewards = devices.reward(problem.score, gpu.latency_ms(EVERYTHING))
+    row = frame[(frame["strategy"] == "random") & (frame["start"] == 1) & (frame["budget"] == 4)]
+    assert row["arch"].item() == found.arch
+    expected = float(devices.normalised_regret(rewards, found.arch))
+    assert row["inference_regret"].item() == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_result_is_kept_under_all_that_it_depends_on(gpu, problem, monkeypatch):
+    case = comparison.Case("mean_device", gpu, problem, ())
+    digests = {case.digest()}
+    for change in (
+        {"strategy": "freerea"}, {"without": ("raspi4",)}, {"budget": 5}, {"seed": 1}, {"n_starts": 2},
+        {"problem": Problem(problem.score, weight=2.0)}, {"problem": Problem(problem.score + 1)},
+        {"problem": Problem(problem.score, max_latency_ms=9.0)},
+        {"device": devices.TableDevice("nats_gpu", 2 * gpu.latency_ms(EVERYTHING))},
+    ):  # fmt: skip
+        digests.add(dataclasses.replace(case, **change).digest())
+    monkeypatch.setattr(comparison, "_code", lambda: "other code")
+    digests.add(case.digest())
+    assert len(digests) == 11
+
+
+def test_a_comparison_without_tables_is_not_read_back_when_they_have_arrived(
+    gpu, problem, measured_tables, monkeypatch
+):
+    from simmore.models import knowledge, known
+
+    caches = (known.known_devices, knowledge._tables)
+    case = comparison.Case("mean_device", gpu, problem, ())
+    with_tables = case.digest()
+    monkeypatch.setattr(devices, "available", lambda names: [])
+    for cached in caches:
+        cached.cache_clear()
+    try:
+        assert case.digest() != with_tables
+    finally:
+        for cached in caches:
+            cached.cache_clear()
+
+
+def test_the_tables_of_a_comparison(frame):
+    table = summaries.summary(frame, budget=6)
+    by_hand = frame[(frame["strategy"] == "random") & (frame["budget"] == 6)]["inference_regret"].mean()
+    assert table.loc["random", ("recommended", "mean")] == pytest.approx(by_hand)
+    assert (table["recommended", "low"] <= table["recommended", "iqm"] + 1e-9).all()
+    wins = summaries.improvement(frame, budget=6)
+    assert wins.loc["random", "mean_device"] + wins.loc["mean_device", "random"] == pytest.approx(1)
+    probability, low, high = summaries.improvement_interval(frame, "mean_device", "random", budget=6)
+    assert low <= probability <= high and probability == wins.loc["mean_device", "random"]
+    curves = summaries.curves(frame)
+    assert len(curves) == 12 and (curves["inference_regret_low"] <= curves["inference_regret_high"]).all()
+    profile = summaries.profiles(frame, np.array([0.0, 1e9]), budget=6)
+    assert profile.loc[1e9].tolist() == [1, 1]
+
+
+def test_training_curves_have_an_interval_over_seeds():
+    curves = pd.DataFrame({"seed": [0, 1] * 2, "timestep": [0, 0, 5, 5], "score": [1.0, 3.0, 2.0, 2.0]})
+    found = summaries.training_curves(curves)
+    assert found.loc[("score", 0), "mean"] == 2 and found.loc[("score", 0), "low"] < 1
+    assert found.loc[("score", 5)].tolist() == [2, 2, 2]
+
+
+def test_no_recommendation_breaks_its_limit_and_a_row_says_when_there_is_none(gpu, conv_score):
+    latency = gpu.latency_ms(EVERYTHING)
+    cases = [(gpu, float(np.median(latency))), (gpu, float(latency.min()) / 2)]
+    rows = limits.constrained([BEST], conv_score, data.accuracy("cifar100"), cases=cases, n_starts=2, n_jobs=1)
+    kept, none = rows.iloc[:2], rows.iloc[2:]
+    assert (kept["latency_ms"] <= kept["limit_ms"]).all() and not rows["violates_limit"].any()
+    assert none["accuracy"].isna().all() and (rows["n_measured"] <= 10).all()
+    overview = limits.overview(rows)
+    assert overview.loc[BEST, "limits broken"] == 0 and overview.loc[BEST, "none found"] == 0.5
+
+
+def test_helps_table_breaks_five_of_fifteen_limits():
+    assert len(limits.HELP) == 15 and len(limits.KEPT_BY_HELP) == 10
+    assert np.mean([limits.HELP[case][1] for case in limits.KEPT_BY_HELP]) == pytest.approx(70.55)
+
+
+def test_predictions_from_a_few_samples(gpu):
+    frame = prediction.few_shot([gpu], samples=(5, 10), draws=2, n_jobs=1)
+    assert list(frame.columns) == ["method", "device", "samples", "draw", "spearman", "kendall"]
+    assert len(frame) == len(prediction.METHODS) * 4 + 1 and frame["spearman"].between(-1, 1).all()
+    table = prediction.table(frame)
+    assert table.loc["mixture of devices (ours)", "mean"] > max(0.8, table.loc["linear, target alone", "mean"])
+    assert table.loc["LUT", "nats_gpu"] == frame[frame["method"] == "LUT"]["spearman"].item()
+
+
+def test_the_lut_of_an_additive_device_ranks_like_the_device(synthetic):
+    assert prediction.lut_kendall(synthetic.device(np.random.default_rng(1))) == pytest.approx(1)
+
+
+def test_flops_by_hand():
+    assert prediction.flops(np.array([]), np.array([]))[space.to_arch("321410")] == 9 + 1
+
+
+@pytest.mark.slow
+def test_ours_on_helps_split_reaches_its_published_level(measured_tables):
+    tested = prediction.tested_devices()
+    frame = prediction.few_shot(tested, samples=(10,), draws=3, methods=["mixture of devices (ours)"], n_jobs=1)
+    assert frame[frame["method"] != "LUT"].groupby("device")["spearman"].mean().mean() >= 0.955
