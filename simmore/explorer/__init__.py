@@ -1,4 +1,4 @@
-"""The interactive explorer: choose a device, see all cells on it, and watch a search."""
+"""The interactive explorer: choose a device, see all its cells, and watch a search."""
 
 from simmore.explorer.app import Explorer
 

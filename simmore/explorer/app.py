@@ -1,13 +1,13 @@
-"""The explorer of notebook 08: choose a device, see all cells on it, watch a search; in JupyterLab and as an app.
+"""The explorer of notebook 08: choose a device, see all its cells, watch a search; in JupyterLab and as an app.
 
-`Explorer` puts together two devices (`explorer_device`), a search and a card: what `explorer_model` computes,
-`explorer_view` words and `explorer_widgets` draws. Nothing here imports torch.
+`Explorer` combines two devices (`panel`), a search, and a card with details of one cell. `model` computes, `view` makes
+the texts, `widgets` draws in the browser.
 
->>> from simmore.explorer import app as explorer
->>> app = explorer.Explorer()
->>> app.devices[0].choice.value = "nats_gpu"
->>> app.search()
->>> app.traces[0].found.measurements <= 10
+>>> from simmore.explorer import Explorer
+>>> explorer = Explorer()
+>>> explorer.devices[0].choice.value = "nats_gpu"
+>>> explorer.search()
+>>> explorer.traces[0].found.n_measured <= 10
 True
 """
 
@@ -21,16 +21,7 @@ from simmore.explorer import view
 from simmore.explorer.model import Trace, trace
 from simmore.explorer.panel import X_AXES, Y_AXES, DevicePanel, Refusals, Shared, row
 from simmore.explorer.widgets import Files
-from simmore.strategies import catalogue as strategies
-from simmore.strategies import loop
-
-# What can search, the best first: its name in the menu, and what makes it for a device's name and a limit in ms.
-# Not `target_only`: it needs a training on the device itself.
-STRATEGIES = {
-    name: strategies.STRATEGIES[name]
-    for name in sorted(strategies.STRATEGIES, key=lambda name: name != strategies.BEST)
-    if name != "target_only"
-}
+from simmore.strategies import BEST, BUDGET, STRATEGIES
 
 
 class Explorer:
@@ -41,14 +32,14 @@ class Explorer:
     device, other
         Names of the first device and of the one to compare it with (`simmore.devices.load`).
     seed
-        Of the searches, to begin with; random devices and starts are new every time.
+        Initial seed of the searches. Random devices and starts are new every time.
 
     Attributes
     ----------
     devices
         The two `DevicePanel`s.
     traces
-        The searches that are shown, one a device; empty before the first and after a device has changed.
+        The searches shown, one per device; empty before the first search and after a device has changed.
     """
 
     def __init__(self, device: str = "mean", other: str = "nats_gpu", *, seed: int = 0) -> None:
@@ -58,7 +49,7 @@ class Explorer:
             DevicePanel(self.shared, other, "device B"),
         ]
         self.traces: list[Trace] = []
-        self.selected = -1  # the cell that the card shows when none is hovered; −1: h*
+        self.selected = -1  # the cell on the card while none is hovered; −1: h*
         self._make_controls()
         self._make_search()
         self._arrange()
@@ -97,8 +88,9 @@ class Explorer:
     def _make_search(self) -> None:
         narrow = {"description_width": "initial"}
         self.strategy = widgets.Dropdown(
-            options=list(STRATEGIES), description="strategy", style=narrow, layout=widgets.Layout(width="215px")
-        )
+            options=sorted(STRATEGIES, key=lambda name: name != BEST), description="strategy", style=narrow,
+            layout=widgets.Layout(width="215px"), tooltip=STRATEGIES[BEST].description,
+        )  # fmt: skip
         self.start = widgets.Text(
             value="", placeholder="random", description="start", continuous_update=False, style=narrow,
             layout=widgets.Layout(width="150px"), tooltip="index, six digits or string of the first cell",
@@ -108,14 +100,14 @@ class Explorer:
             layout=widgets.Layout(width="134px"),
         )  # fmt: skip
         self.budget = widgets.BoundedIntText(
-            value=loop.BUDGET, min=1, max=50, description="budget", style=narrow,
-            layout=widgets.Layout(width="110px"), tooltip="distinct cells that may be measured, the start included",
+            value=BUDGET, min=1, max=50, description="budget", style=narrow,
+            layout=widgets.Layout(width="110px"), tooltip="distinct cells to measure, the start included",
         )  # fmt: skip
         self.seed = widgets.BoundedIntText(
             value=0, min=0, max=2**31, description="seed", style=narrow, layout=widgets.Layout(width="100px")
         )
         self.go = widgets.Button(
-            description="Search", button_style="primary", tooltip="search on every device shown, from one start",
+            description="Search", button_style="primary", tooltip="search all devices shown, from one start",
             layout=widgets.Layout(width="96px"),
         )  # fmt: skip
         self.play = widgets.Play(
@@ -127,8 +119,8 @@ class Explorer:
         self.back = widgets.Button(description="◀", tooltip="one step back", layout=widgets.Layout(width="36px"))
         self.forth = widgets.Button(description="▶|", tooltip="one step on", layout=widgets.Layout(width="36px"))
         widgets.link((self.play, "value"), (self.step, "value"))
-        self.chart = widgets.HTML(layout=widgets.Layout(flex="0 1 380px", min_width="300px"))
-        self.known = widgets.HTML(layout=widgets.Layout(flex="1 1 480px", min_width="0"))
+        self.chart = widgets.HTML(layout=widgets.Layout(flex="0 1 340px", min_width="300px"))
+        self.beliefs = widgets.HTML(layout=widgets.Layout(flex="1 1 480px", min_width="0"))
 
     def _arrange(self) -> None:
         controls = [self.x_axis, self.y_axis, self.cell, self.compare, self.downloads]
@@ -138,7 +130,7 @@ class Explorer:
         self._card.add_class("simmore-box").add_class("simmore-card")
         setup = [self.strategy, self.start, self.from_selected, self.budget, self.seed, self.go]
         player = [self.play, self.back, self.step, self.forth]
-        told = widgets.HBox([self.chart, self.known], layout=row("4px 16px", align="flex-start"))
+        told = widgets.HBox([self.chart, self.beliefs], layout=row("4px 16px", align="flex-start"))
         parts = [widgets.HBox(setup, layout=row("2px 10px")), widgets.HBox(player, layout=row("2px 6px")), told]
         self._search = widgets.VBox(parts, layout=widgets.Layout(flex="100 1 600px", min_width="0")).add_class(
             "simmore-box"
@@ -167,6 +159,9 @@ class Explorer:
         self.compare.observe(lambda _: self.compared(), "value")
         self.cell.observe(lambda _: self.cell_asked_for(), "value")
         self.from_selected.on_click(lambda _: setattr(self.start, "value", str(self._shown_cell())))
+        self.strategy.observe(
+            lambda change: setattr(self.strategy, "tooltip", STRATEGIES[change["new"]].description), "value"
+        )
         self.go.on_click(lambda _: self.search())
         self.step.observe(lambda _: self.draw_step(), "value")
         self.back.on_click(lambda _: self._move(-1))
@@ -176,11 +171,11 @@ class Explorer:
 
     @property
     def shown(self) -> list[DevicePanel]:
-        """The panels on the screen."""
+        """The panels on the screen: one or two."""
         return self.devices if self.compare.value else self.devices[:1]
 
     def device_changed(self) -> None:
-        """Another device: what was searched on the old one is no longer true."""
+        """Another device is shown: clear the search on the old one."""
         self.forget()
         self.describe()
 
@@ -191,19 +186,19 @@ class Explorer:
         self.draw_step()
 
     def compared(self) -> None:
-        """One device or two."""
+        """Show one device or two."""
         self._place()
         self.forget()
         self.describe()
 
     def cell_asked_for(self) -> None:
-        """Select the cell that was typed."""
+        """Select the typed cell."""
         text = self.cell.value.strip()
         with Refusals(self.shared):
             self.cell_pointed_at("selected", space.to_arch(text) if text else -1)
 
     def cell_pointed_at(self, trait: str, arch: int) -> None:
-        """Show a cell that was hovered (`trait` = "hovered") or selected, on the card and in both planes."""
+        """Show a hovered or selected cell (`trait` says which) on the card and in both planes."""
         if trait == "selected":
             self.selected = arch
         for panel in self.devices:
@@ -214,7 +209,7 @@ class Explorer:
         return self.selected if self.selected >= 0 else self.devices[0].profile.optimum
 
     def describe(self, hovered: int = -1) -> None:
-        """Fill the card: the hovered cell, or else the selected one, or else h*."""
+        """Fill the card with the hovered cell, else the selected one, else h*."""
         profiles = [panel.profile for panel in self.shown]
         if hovered >= 0:
             arch, what = hovered, "Cell under the pointer"
@@ -227,7 +222,7 @@ class Explorer:
     # searching
 
     def search(self) -> None:
-        """Search on every device shown, from one start, and show the first step."""
+        """Search all devices shown from one start, and show the first step."""
         self.go.disabled, self.go.description = True, "Searching…"
         try:
             with Refusals(self.shared):
@@ -236,7 +231,7 @@ class Explorer:
             self.go.disabled, self.go.description = False, "Search"
 
     def _start(self) -> int:
-        """The start that was typed, or a random one, which the empty field then names."""
+        """The typed start, or a random one, which is then shown in the empty field."""
         text = self.start.value.strip()
         if text:
             return space.to_arch(text)
@@ -245,18 +240,24 @@ class Explorer:
         return start
 
     def _search_from(self, start: int) -> None:
-        """Search on every device shown, from one cell, each time with the strategy made for that device."""
-        make = STRATEGIES[self.strategy.value]
+        """Search all devices shown from one cell."""
         options = {"start": start, "budget": self.budget.value, "seed": self.seed.value}
         self.forget()
         self.traces = [
-            trace(panel.profile, make(panel.profile.device.name, panel.allowed_ms), **options) for panel in self.shown
+            trace(
+                panel.profile,
+                self.strategy.value,
+                without=panel.without,
+                max_latency_ms=panel.max_latency_ms,
+                **options,
+            )
+            for panel in self.shown
         ]
         self.play.max = self.step.max = max(map(len, self.traces)) - 1
         self.draw_step()
 
     def forget(self) -> None:
-        """Take the search off the screen."""
+        """Remove the search from the screen."""
         self.traces = []
         self.play.playing = False
         self.step.value = 0
@@ -267,30 +268,31 @@ class Explorer:
         self.step.value = int(np.clip(self.step.value + by, 0, self.step.max))
 
     def draw_step(self) -> None:
-        """Show the search up to the chosen step, and what was known then."""
+        """Show the search up to the chosen step, with the belief after it."""
         step = self.step.value
         if not self.traces:
             for panel in self.devices:
-                panel.plane.trail, panel.plane.answer = [], -1
+                panel.plane.trail, panel.plane.recommended = [], -1
             self.chart.value = ""
-            self.known.value = view.note(
-                "Press Search: the strategy measures at most as many cells as the budget allows, one a step, and "
-                "answers with one of them. Play shows it step by step, with what it knew at each."
+            self.beliefs.value = view.note(
+                "Press Search: the strategy measures one cell per step, up to the budget, and recommends one of them. "
+                "Play shows all steps, with what the search estimates at each."
             )
             return
         for panel, each in zip(self.shown, self.traces, strict=True):
             now = min(step, len(each) - 1)
+            recommended = each.beliefs[now].recommended
             with panel.plane.hold_sync():
                 panel.plane.trail = each.archs[: now + 1]
-                panel.plane.answer = each.knowledge[now].answer
+                panel.plane.recommended = -1 if recommended is None else recommended
         self.chart.value = view.regret_chart(self.traces, step)
-        tables = "".join(view.knowledge(each, min(step, len(each) - 1)) for each in self.traces)
-        self.known.value = f'<div class="simmore-known">{tables}</div>'
+        tables = "".join(view.belief(each, step) for each in self.traces)
+        self.beliefs.value = f'<div class="simmore-beliefs">{tables}</div>'
 
     # downloads
 
     def trajectory_csv(self) -> tuple[bytes, str, str]:
-        """The steps of the searches that are shown: content, file name, media type."""
+        """The steps of the searches shown: content, file name, media type."""
         import pandas as pd
 
         if not self.traces:
@@ -301,21 +303,23 @@ class Explorer:
             steps = each.found.trajectory.copy()
             steps.insert(0, "device", plain(each.profile.device.name))
             steps.insert(3, "arch_str", [space.to_string(arch) for arch in each.archs])
-            parts.append(steps.assign(regret=each.regret, regret_best=each.regret_best))
+            parts.append(steps.assign(inference_regret=each.inference_regret, simple_regret=each.simple_regret))
         self.shared.tell()
         return pd.concat(parts).to_csv(index=False).encode(), "simmore_trajectory.csv", "text/csv"
 
     def picture(self, kind: str) -> tuple[bytes, str, str]:
         """The planes as ``png`` or ``svg``: content, file name, media type."""
-        figure = view.picture(
+        from simmore.explorer import picture  # imports matplotlib, which nothing else here needs
+
+        figure = picture.picture(
             [panel.profile for panel in self.shown], self.traces or [None] * len(self.shown),
             [panel.x for panel in self.shown], self.shown[0].y, [panel.front for panel in self.shown],
             (self.shown[0].plane.x_label, self.shown[0].plane.y_label),
         )  # fmt: skip
         media_type = {"png": "image/png", "svg": "image/svg+xml"}[kind]
-        return view.picture_bytes(figure, kind), f"simmore_planes.{kind}", media_type
+        return picture.picture_bytes(figure, kind), f"simmore_planes.{kind}", media_type
 
 
 def plain(name: str) -> str:
-    """A name that no spreadsheet takes for a formula."""
+    """A name that a spreadsheet does not read as a formula."""
     return f"'{name}" if name[:1] in "=+-@\t\r" else name

@@ -1,23 +1,20 @@
-"""What the explorer shows, as arrays: a device's cells, the Pareto front, a search with what it knew at each step."""
+"""What the explorer shows, as arrays: the cells of a device, and a search with what it believes at each step."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from simmore import data, devices, space
-from simmore.devices import rewards
 from simmore.errors import DataError
-from simmore.models.linear import BayesianLinear
-from simmore.strategies import loop, recommendation
-
-EVERYTHING = np.arange(space.N_ARCHS)
+from simmore.strategies import History, Problem, Search, Session, recommendation, run
 
 
 @dataclass(frozen=True)
@@ -27,34 +24,45 @@ class Profile:
     Attributes
     ----------
     score
-        p of all cells, ``(15625,)``.
+        Score p of all cells, ``(cells,)``.
+
+    Raises
+    ------
+    ValueError
+        If all cells have the same latency, so that ℓ̄ is not defined.
     """
 
     device: devices.Device
     score: NDArray[np.float64] = field(repr=False)
 
     def __post_init__(self) -> None:
-        latency = self.latency_ms[np.isfinite(self.latency_ms)]
-        if not latency.min() < latency.max():
+        fastest, slowest = self.range_ms
+        if not fastest < slowest:
             raise ValueError(
-                f"{self.device.name}: every cell takes {latency.min():.4g} ms, so none is better than another: "
+                f"{self.device.name}: every cell takes {fastest:.4g} ms, so none is better than another: "
                 "make the operations differ in latency"
             )
 
     @cached_property
     def latency_ms(self) -> NDArray[np.float64]:
-        """``(15625,)``; inf for a cell that does not compile."""
-        return self.device.latency_ms(EVERYTHING)
+        """``(cells,)``; inf for a cell that does not compile."""
+        return self.device.latency_ms(np.arange(space.N_ARCHS))
+
+    @cached_property
+    def range_ms(self) -> tuple[float, float]:
+        """Latency of the fastest and of the slowest cell."""
+        finite = self.latency_ms[np.isfinite(self.latency_ms)]
+        return float(finite.min()), float(finite.max())
 
     @cached_property
     def inverse_latency(self) -> NDArray[np.float64]:
-        """ℓ̄, ``(15625,)``."""
-        return rewards.inverse_latency(self.latency_ms)
+        """ℓ̄, ``(cells,)``."""
+        return devices.inverse_latency(self.latency_ms)
 
     @cached_property
     def reward(self) -> NDArray[np.float64]:
-        """Reward r = p + ℓ̄, ``(15625,)``."""
-        return self.score + self.inverse_latency
+        """Reward r = p + ℓ̄, ``(cells,)``."""
+        return devices.reward(self.score, self.latency_ms)
 
     @cached_property
     def optimum(self) -> int:
@@ -65,46 +73,45 @@ class Profile:
         """Share of the cells that are slower than this one, in %: 100 is the fastest."""
         return float(100 * (self.latency_ms > self.latency_ms[arch]).mean())
 
-    def best_within(self, limit_ms: float, height: NDArray[np.float64]) -> int:
-        """The highest cell, by ``height (15625,)``, among those no slower than a limit; −1 if there is none."""
-        allowed = self.latency_ms <= limit_ms
-        return int(np.where(allowed, height, -np.inf).argmax()) if allowed.any() else -1
-
-
-def pareto_front(cost: ArrayLike, gain: ArrayLike) -> NDArray[np.int64]:
-    """Indices of the cells that no other beats in both, by rising cost; cost and gain ``(n,)``.
-
-    >>> pareto_front([3.0, 1.0, 2.0], [5.0, 1.0, 0.0])
-    array([1, 0])
-    """
-    cost, gain = np.asarray(cost, dtype=np.float64), np.asarray(gain, dtype=np.float64)
-    order = np.lexsort((-gain, cost))  # by cost; the highest gain first among equals
-    gains = gain[order]
-    best_before = np.maximum.accumulate(np.concatenate([[-np.inf], gains[:-1]]))
-    return order[(gains > best_before) & np.isfinite(cost[order])]
-
 
 @dataclass(frozen=True)
-class Knowledge:
-    """What a searcher knew after one step, and what it would have answered then.
+class Belief:
+    """What the recommendation rule believes after one step.
 
     Attributes
     ----------
     cells
-        The distinct cells measured, in order: ``arch, latency_ms, score``, and with the searcher's own guess of the
-        device's range ``inverse_latency`` and ``reward``.
-    answer
-        NATS index of the cell that it would choose of them.
-    bounds_ms
-        Fastest and slowest latency that it expects of the device.
+        The distinct measured cells, in order: ``arch, latency_ms, score``, and ``inverse_latency`` and ``reward``
+        under the estimated range.
+    recommended
+        NATS index of the cell that it recommends; None if no measured cell compiles and keeps the limit.
+    range_ms
+        Estimated latency of the device's fastest and slowest cell; None if no measured cell compiles.
     operation_ms
-        Latency of each operation that it expects, ``(5,)``.
+        Posterior mean of each operation's latency, ``(operations,)``; None for a rule without a model of the device.
     """
 
     cells: pd.DataFrame
-    answer: int
-    bounds_ms: tuple[float, float]
-    operation_ms: NDArray[np.float64]
+    recommended: int | None
+    range_ms: tuple[float, float] | None = None
+    operation_ms: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(cls, rule: recommendation.Rule, problem: Problem, history: History) -> Belief:
+        """What a rule believes after the steps of a history."""
+        archs, latency_ms = history.archs, history.latency_ms
+        score = problem.score[archs]
+        cells = pd.DataFrame({"arch": archs, "latency_ms": latency_ms, "score": score})
+        if not np.isfinite(latency_ms).any():
+            return cls(cells.assign(inverse_latency=-np.inf, reward=-np.inf), None)
+        range_ms = rule.estimated_range_ms(history)
+        cells["inverse_latency"] = devices.inverse_latency(latency_ms, range_ms)
+        cells["reward"] = devices.reward(score, latency_ms, bounds_ms=range_ms)
+        ranked = recommendation.ranked(rule, problem, history)
+        operation_ms = None
+        if isinstance(rule, recommendation.ExpectedRange):
+            operation_ms = rule.mean_ms(history)[space.single_operation_archs()] / space.N_EDGES
+        return cls(cells, ranked[0] if ranked else None, range_ms, operation_ms)
 
 
 @dataclass(frozen=True)
@@ -113,20 +120,21 @@ class Trace:
 
     Attributes
     ----------
-    knowledge
-        One a step.
-    regret, regret_best
-        Normalised regret of the answer at each step and of the best cell measured by then, ``(steps,)``.
+    beliefs
+        One per step.
+    inference_regret, simple_regret
+        Normalised regret of the recommendation at each step, NaN if there is none, and of the best cell measured until
+        then, ``(steps,)``.
     """
 
     profile: Profile
-    found: loop.Search
-    knowledge: list[Knowledge]
-    regret: NDArray[np.float64]
-    regret_best: NDArray[np.float64]
+    found: Search
+    beliefs: list[Belief]
+    inference_regret: NDArray[np.float64]
+    simple_regret: NDArray[np.float64]
 
     def __len__(self) -> int:
-        return len(self.knowledge)
+        return len(self.beliefs)
 
     @property
     def archs(self) -> list[int]:
@@ -134,40 +142,39 @@ class Trace:
         return self.found.trajectory["arch"].tolist()
 
 
-def trace(profile: Profile, strategy: loop.Strategy, *, start: int, budget: int, seed: int) -> Trace:
-    """Search a cell on a device, and work out what was known at each step.
+def trace(
+    profile: Profile,
+    strategy: str,
+    *,
+    start: int,
+    budget: int,
+    seed: int,
+    without: Iterable[str] = (),
+    max_latency_ms: float | None = None,
+) -> Trace:
+    """Search a device, and record the belief after each step.
 
-    Raises
-    ------
-    simmore.search.MeasurementFailed
-        If the device fails.
+    Parameters
+    ----------
+    strategy
+        Name of a strategy (`simmore.strategies.STRATEGIES`).
+    start, budget, seed, without
+        As of `simmore.strategies.Session`.
+    max_latency_ms
+        A latency limit.
     """
-    device = profile.device
-    found = loop.search(device, strategy, start=start, budget=budget, seed=seed, score=profile.score)
-    pool = devices.without_family(devices.PAPER_DEVICES, [device.name])
-    model = BayesianLinear.from_devices(devices.SyntheticDevices.fit(pool))
-    expected = recommendation.expected_range(device.name)
-    steps = found.trajectory
-    by_count = {n: known(steps[steps["measured"] <= n], model, expected) for n in steps["measured"].unique()}
-    knowledge = [by_count[n] for n in steps["measured"]]
-    regret = rewards.normalised_regret(profile.reward, [each.answer for each in knowledge])
-    each_step = rewards.normalised_regret(profile.reward, steps["arch"].to_numpy())
-    return Trace(profile, found, knowledge, regret, np.minimum.accumulate(each_step))
-
-
-def known(steps: pd.DataFrame, model: BayesianLinear, expected: recommendation.RangeModel) -> Knowledge:
-    """What these steps, rows of a trajectory, tell a searcher: operations by the model, the range as expected."""
-    cells = steps.drop_duplicates("arch")[["arch", "latency_ms", "score"]].reset_index(drop=True)
-    compiled = cells[np.isfinite(cells["latency_ms"])]
-    if compiled.empty:
-        return Knowledge(
-            cells.assign(inverse_latency=-np.inf, reward=-np.inf), int(cells["arch"][0]), (0, 0), np.zeros(5)
-        )
-    fastest, slowest = expected.bounds_ms(compiled["arch"], compiled["latency_ms"])
-    inverse = 1 - (cells["latency_ms"] - fastest) / max(slowest - fastest, 1e-12)
-    cells = cells.assign(inverse_latency=inverse, reward=cells["score"] + inverse)
-    operation_ms = model.operation_ms(compiled["arch"], compiled["latency_ms"])
-    return Knowledge(cells, loop.choose(steps, expected), (fastest, slowest), operation_ms)
+    problem = Problem(profile.score, max_latency_ms=max_latency_ms)
+    session = Session(strategy, problem, without=without, budget=budget, start=start, seed=seed)
+    found = run(session, profile.device)
+    after: dict[int, Belief] = {}  # by distinct cells measured: a revisited cell changes nothing
+    for step, n in enumerate(found.trajectory["n_measured"], start=1):
+        if n not in after:
+            after[n] = Belief.of(session.rule, problem, History(session.history.steps[:step]))
+    beliefs = [after[n] for n in found.trajectory["n_measured"]]
+    regret = devices.normalised_regret(profile.reward, np.arange(space.N_ARCHS))
+    inference = [np.nan if each.recommended is None else regret[each.recommended] for each in beliefs]
+    simple = np.minimum.accumulate(regret[found.trajectory["arch"]])
+    return Trace(profile, found, beliefs, np.array(inference), simple)
 
 
 def uploaded(name: str, content: bytes) -> devices.TableDevice:
@@ -176,7 +183,7 @@ def uploaded(name: str, content: bytes) -> devices.TableDevice:
     Raises
     ------
     simmore.errors.DataError
-        If it is no such table; the message names the uploaded file and the row.
+        If it is not such a table. The message names the uploaded file and the row.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "upload.csv"

@@ -1,4 +1,4 @@
-"""One device in the explorer: how it is chosen, its sliders, its latency limit and its plane."""
+"""One device in the explorer: its choice, its sliders, its latency limit and its plane."""
 
 from __future__ import annotations
 
@@ -10,26 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simmore import data, devices, proxies, space
+from simmore.api import evaluated_names
 from simmore.errors import TableMissing
 from simmore.explorer import view
-from simmore.explorer.model import Profile, pareto_front, uploaded
+from simmore.explorer.model import Profile, uploaded
 from simmore.explorer.widgets import MAX_UPLOAD_BYTES, Files, OperationSliders, Plane
-from simmore.strategies import loop
+from simmore.plots.labels import OPERATION_LABELS
+from simmore.strategies.recommendation import best_within
+from simmore.strategies.session import pareto_front
 
-SLIDERS, OWN = "sliders", "own table"  # devices that have no table here
+SLIDERS, UPLOAD = "sliders", "upload"  # devices that have no stored table
 X_AXES = {"latency (ms)": "latency", "ℓ̄ (1: fastest)": "inverse"}
 Y_AXES = {"score p": "score"} | {f"{label} accuracy (%)": name for name, label in view.DATASET_LABELS.items()}
-_EXPECTED = (
-    ValueError,
-    LookupError,
-    ImportError,
-    OSError,
-    loop.MeasurementFailed,
-)  # each says what is wrong, in words
+_EXPECTED = (ValueError, LookupError, ImportError, OSError)  # their messages are written for users
 
 
 class Shared:
-    """What all parts of one explorer use: the tables, loaded once, and where messages go."""
+    """What all parts of one explorer share: the tables, loaded once, and the message line."""
 
     def __init__(self) -> None:
         self.score = proxies.stored_score()
@@ -39,18 +36,18 @@ class Shared:
         self.message = widgets.HTML(layout=widgets.Layout(display="none"))
 
     def tell(self, message: object = "") -> None:
-        """Show what was refused and why; nothing clears it."""
+        """Show why an input was refused; without a message, clear the line."""
         self.message.value = view.error(str(message))
         self.message.layout.display = "" if self.message.value else "none"
 
 
 class DevicePanel:
-    """One device: how it is chosen, its five sliders, its latency limit, and its plane.
+    """One device: its choice, its five sliders, its latency limit, and its plane.
 
     Attributes
     ----------
     profile
-        The device that is shown, with all its cells.
+        The device shown, with all its cells.
     on_device, on_cell
         Called when another device is shown, and when a cell is hovered or selected (with the plane's trait).
     """
@@ -59,8 +56,8 @@ class DevicePanel:
         self.shared = shared
         self.on_device: Callable[[], None] = lambda: None
         self.on_cell: Callable[[str, int], None] = lambda trait, arch: None
-        self._own: devices.TableDevice | None = None
-        self._quiet = False  # while this code, not the reader, moves the sliders
+        self._upload: devices.TableDevice | None = None
+        self._quiet = False  # while this code, not the user, sets widgets
         self._axes = ("latency", "score")
         self.choice = widgets.Dropdown(
             options=self._options(), value=name, description=title, style={"description_width": "58px"},
@@ -82,16 +79,16 @@ class DevicePanel:
     @staticmethod
     def _options() -> list[tuple[str, str]]:
         """Menu of devices: label and name."""
-        tables = [(name, name) for name in ("nats_gpu", *data.OWN, *data.MEASURED)]
-        lut = [("edgegpu (sum of operations)", "edgegpu_lut")]  # whose table is in HW-NAS-Bench's own file alone
-        return [("mean device", "mean"), ("five sliders", SLIDERS), *tables, *lut, ("own table (CSV)", OWN)]
+        tables = [(name, name) for name in ("nats_gpu", *data.BENCHMARKED, *data.MEASURED)]
+        lut = [("edgegpu (sum of operations)", "edgegpu_lut")]  # its table is only in HW-NAS-Bench's own file
+        return [("mean device", "mean"), ("five sliders", SLIDERS), *tables, *lut, ("own table (CSV)", UPLOAD)]
 
     def _make_sliders(self) -> OperationSliders:
         mean, sd = self.shared.synthetic.mean_ms, self.shared.synthetic.sd_ms
         marks = self.shared.measured.to_numpy().T  # (5, devices)
         self._usual_maxima = np.maximum(mean + 3.5 * sd, 1.05 * marks.max(axis=1))
         return OperationSliders(
-            names=list(view.OPERATION_LABELS), mean=mean.tolist(), sd=sd.tolist(), marks=marks.tolist(),
+            names=list(OPERATION_LABELS), mean=mean.tolist(), sd=sd.tolist(), marks=marks.tolist(),
             values=mean.tolist(), maxima=self._usual_maxima.tolist(),
         )  # fmt: skip
 
@@ -116,10 +113,10 @@ class DevicePanel:
         )
         return box.add_class("simmore-box")
 
-    # what the reader does
+    # what the user does
 
     def choose(self) -> None:
-        """Show the device that the menu names."""
+        """Show the device chosen in the menu."""
         if self._quiet:
             return
         with Refusals(self.shared):
@@ -128,10 +125,10 @@ class DevicePanel:
     def _named(self, name: str) -> devices.Device:
         if name == SLIDERS:
             return devices.AdditiveDevice(SLIDERS, np.array(self.sliders.values))
-        if name == OWN:
-            if self._own is None:
-                raise ValueError("there is no table of yours yet: press “Upload CSV…” and give arch,latency_ms")
-            return self._own
+        if name == UPLOAD:
+            if self._upload is None:
+                raise ValueError("no table is uploaded yet: press “Upload CSV…” and give arch,latency_ms")
+            return self._upload
         try:
             return devices.load(name)
         except TableMissing as missing:
@@ -146,7 +143,7 @@ class DevicePanel:
             self.show(self.shared.synthetic.device(self.shared.rng, SLIDERS))
 
     def slide(self) -> None:
-        """Show the device that the sliders make."""
+        """Show the device that the sliders define."""
         if self._quiet:
             return
         with Refusals(self.shared):
@@ -160,7 +157,7 @@ class DevicePanel:
                 values[int(message["operation"])] = milliseconds(str(message["text"]))
                 self.show(slider_device(values))
             finally:
-                self.sliders.refresh()  # whatever was typed, the field shows what is true
+                self.sliders.refresh()  # the field shows the value in use, whatever was typed
 
     def upload(self, name: str, size: int, content: bytes | None) -> None:
         """Show the device of an uploaded table."""
@@ -170,21 +167,22 @@ class DevicePanel:
                     f"{name} has {size / 1e6:.1f} MB, more than {MAX_UPLOAD_BYTES // 10**6} MB: give a CSV with the "
                     f"columns arch,latency_ms alone, a row a cell; all {space.N_ARCHS:,} cells take under 2 MB"
                 )
-            self._own = uploaded(name, content)
-            self.show(self._own)
+            self._upload = uploaded(name, content)
+            self.show(self._upload)
 
     def _limit_dragged(self, change: dict[str, Any]) -> None:
         """The line was dragged in the plane, in the units of its x axis."""
-        if self._quiet or change["new"] is None:
+        limit = change["new"]
+        if self._quiet or limit is None:
             return
-        latency = change["new"] if self._axes[0] == "latency" else self._to_ms(change["new"])
-        if np.isfinite(latency):
-            self.limit_ms.value = float(f"{max(latency, 0):.4g}")
+        if self._axes[0] == "inverse":  # ℓ̄ is linear in the latency, from 0, the slowest cell, to 1, the fastest
+            limit = np.interp(limit, (0, 1), self.profile.range_ms[::-1])
+        self.limit_ms.value = float(f"{max(limit, 0):.4g}")
 
     # what is shown
 
     def show(self, device: devices.Device, *, moved: bool = False) -> None:
-        """Show a device: its cells in the plane, its operations on the sliders; `moved`: they are there already."""
+        """Show a device: its cells in the plane and, unless the sliders were `moved`, its operations on them."""
         self.profile = Profile(device, self.shared.score)  # raises before anything is changed
         self._quiet = True
         try:
@@ -194,26 +192,26 @@ class DevicePanel:
                 maxima = np.maximum(self._usual_maxima, 1.1 * operation_ms).tolist()
                 with self.sliders.hold_sync():
                     self.sliders.maxima, self.sliders.values = maxima, operation_ms.tolist()
-            self.choice.value = OWN if device is self._own else self._in_menu(device.name)
+            self.choice.value = UPLOAD if device is self._upload else self._in_menu(device.name)
         finally:
             self._quiet = False
         self.draw()
         self.on_device()
 
     def _in_menu(self, name: str) -> str:
-        """The menu's name of a device; a table's stand-in, the sum of its operations, goes by the table's."""
+        """The menu's name of a device. A sum of operations shown in place of a table has the table's name."""
         names = {value for _, value in self.choice.options}
         return name if name in names else name.removesuffix("_lut")
 
     def draw(self, axes: tuple[str, str] | None = None) -> None:
-        """Draw the plane anew, with other axes if given (values of `X_AXES` and `Y_AXES`)."""
+        """Redraw the plane, with other axes if given (values of `X_AXES` and `Y_AXES`)."""
         self._axes = axes or self._axes
         profile, plane = self.profile, self.plane
         with plane.hold_sync():
             plane.show(self.x, self.y, profile.reward)
             plane.front = self.front.tolist()
             plane.optimum = profile.optimum
-            plane.trail, plane.answer = [], -1
+            plane.trail, plane.recommended = [], -1
             plane.x_label = next(label for label, axis in X_AXES.items() if axis == self._axes[0])
             plane.y_label = next(label for label, axis in Y_AXES.items() if axis == self._axes[1])
             plane.description = (
@@ -224,23 +222,28 @@ class DevicePanel:
 
     @property
     def x(self) -> NDArray[np.float64]:
-        """Where the cells stand from left to right, ``(15625,)``."""
+        """Horizontal position of the cells, ``(cells,)``."""
         return self.profile.latency_ms if self._axes[0] == "latency" else self.profile.inverse_latency
 
     @property
     def y(self) -> NDArray[np.float64]:
-        """Where the cells stand from bottom to top, ``(15625,)``."""
+        """Vertical position of the cells, ``(cells,)``."""
         return self.profile.score if self._axes[1] == "score" else data.accuracy(self._axes[1])
 
     @property
     def front(self) -> NDArray[np.int64]:
-        """The Pareto front: fast, and high in the plane."""
+        """The Pareto front of low latency and a high vertical position."""
         return pareto_front(self.profile.latency_ms, self.y)
 
     @property
-    def allowed_ms(self) -> float | None:
+    def max_latency_ms(self) -> float | None:
         """The latency limit in ms, or None."""
         return self.limit_ms.value if self.limited.value else None
+
+    @property
+    def without(self) -> tuple[str, ...]:
+        """Devices that a search must not know: a stored device itself, as in `simmore.search`."""
+        return () if self.choice.value in (SLIDERS, UPLOAD) else evaluated_names(self.choice.value)
 
     def draw_limit(self) -> None:
         """Draw the latency limit, and the highest cell within it."""
@@ -250,31 +253,21 @@ class DevicePanel:
             if not self.limited.value:
                 self.plane.limit, self.plane.limit_best = None, -1
                 return
+            profile, by_latency = self.profile, self._axes[0] == "latency"
             if self.limit_ms.value <= 0:
-                self.limit_ms.value = float(f"{np.median(self.profile.latency_ms):.3g}")
+                self.limit_ms.value = float(f"{np.median(profile.latency_ms):.3g}")
             limit = self.limit_ms.value
+            best = best_within(self.y, profile.latency_ms, limit)
             with self.plane.hold_sync():
-                self.plane.limit = limit if self._axes[0] == "latency" else self._to_inverse(limit)
-                self.plane.limit_side = "right" if self._axes[0] == "latency" else "left"
-                self.plane.limit_best = self.profile.best_within(limit, self.y)
+                self.plane.limit = limit if by_latency else float(devices.inverse_latency(limit, profile.range_ms))
+                self.plane.limit_side = "right" if by_latency else "left"
+                self.plane.limit_best = -1 if best is None else best
         finally:
             self._quiet = False
 
-    def _range(self) -> tuple[float, float]:
-        latency = self.profile.latency_ms[np.isfinite(self.profile.latency_ms)]
-        return float(latency.min()), float(latency.max())
-
-    def _to_inverse(self, latency_ms: float) -> float:
-        fastest, slowest = self._range()
-        return 1 - (latency_ms - fastest) / (slowest - fastest)
-
-    def _to_ms(self, inverse: float) -> float:
-        fastest, slowest = self._range()
-        return fastest + (1 - inverse) * (slowest - fastest)
-
 
 class Refusals:
-    """Clears the message, and shows what is refused inside the block instead of ending the program."""
+    """Clears the message; shows an error inside the block as the message instead of raising it."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -290,40 +283,40 @@ class Refusals:
 
 
 def slider_device(values: Any) -> devices.AdditiveDevice:
-    """The device whose operations take these latencies, five in ms.
+    """The device with these five operation latencies in ms.
 
     Raises
     ------
     ValueError
-        If one is not positive; it is named.
+        If one is not positive. The message names it.
     """
     operation_ms = np.asarray(values, dtype=np.float64)
-    wrong = [view.OPERATION_LABELS[k] for k in np.flatnonzero(~(operation_ms > 0))]
+    wrong = [OPERATION_LABELS[k] for k in np.flatnonzero(~(operation_ms > 0))]
     if wrong:
         raise ValueError(
-            f"{' and '.join(wrong)}: a latency of 0 ms is no device's; the plane shows the last device that was "
-            "possible. Move the slider to the right"
+            f"{' and '.join(wrong)}: a latency of 0 ms is not possible; the plane still shows the device before. "
+            "Move the slider to the right"
         )
     return devices.AdditiveDevice(SLIDERS, operation_ms)
 
 
 def milliseconds(text: str) -> float:
-    """A latency that was typed.
+    """The latency in a text.
 
     Raises
     ------
     ValueError
-        If it is no positive finite number.
+        If it is not a positive finite number.
     """
     try:
         value = float(text.strip().replace(",", "."))
     except ValueError:
         value = float("nan")
     if not (np.isfinite(value) and 0 < value < 1e6):
-        raise ValueError(f"{text[:40]!r} is no latency: give a positive number of milliseconds, such as 2.5")
+        raise ValueError(f"{text[:40]!r} is not a latency: give a positive number of milliseconds, such as 2.5")
     return value
 
 
 def row(gap: str, align: str = "center") -> widgets.Layout:
-    """Side by side, and below one another where there is no room."""
+    """Side by side; below one another where there is no room."""
     return widgets.Layout(flex_flow="row wrap", grid_gap=gap, align_items=align)

@@ -1,8 +1,8 @@
-"""Three small widgets of the explorer's own: the plane of all cells, five sliders over Ξ, and files in and out.
+"""The explorer's own widgets: the plane of all cells, five sliders over Ξ, and uploads and downloads.
 
-What they look like and do in the browser is in ``simmore/browser/``. The plane is a canvas of our own because it was
-measured: a redraw of all cells after a slider has moved took 15 to 60 ms, in headless Chromium with no graphics card on
-a busy machine with two cores, where plotly's scattergl took 0.8 to 4.7 s and bqplot's scatter 2.7 to 10 s.
+Their browser side is in ``browser/``. The plane is a canvas of our own because it is faster: in headless Chromium
+without a graphics card, on a busy machine with two cores, a redraw of all cells after a slider has moved took 15 to
+60 ms. Plotly's scattergl took 0.8 to 4.7 s, bqplot's scatter 2.7 to 10 s.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from numpy.typing import ArrayLike
 from simmore import space
 
 BROWSER = Path(__file__).parent / "browser"
-# Of one upload. Jupyter's servers close a connection that brings more than 10 MB at once; the widest table with all
-# cells as strings takes 2 MB.
+# of one upload: Jupyter's servers close a connection that sends more than 10 MB at once, and the widest table with all
+# cells as strings takes 2 MB
 MAX_UPLOAD_BYTES = 8_000_000
 
 
 class Plane(anywidget.AnyWidget):
-    """All cells as points, coloured by reward, with marks over them; reports what is hovered, selected and dragged.
+    """All cells as points, coloured by reward, with marks on top; reports what is hovered, selected and dragged.
 
     Attributes
     ----------
     x, y
-        float32 ``(15625,)`` as bytes, in the units of the labels.
+        float32 ``(cells,)`` as bytes, in the units of the labels.
     shade
-        uint8 ``(15625,)`` as bytes: reward, 0 the lowest of the colour scale, 255 the highest.
+        uint8 ``(cells,)`` as bytes: reward, from 0 for the lowest to 255 for the highest of the colour scale.
     front, trail
-        NATS indices in the order in which they are joined.
-    optimum, answer, limit_best, hovered, selected
+        NATS indices, in the order in which lines join them.
+    optimum, recommended, limit_best, hovered, selected
         NATS indices; −1 for none.
     limit
-        A latency limit in the units of x, or None; `limit_side` is the side that is beyond it.
+        A latency limit in the units of x, or None; `limit_side` is the side beyond it.
     """
 
     _esm = BROWSER / "plane.js"
@@ -57,7 +57,7 @@ class Plane(anywidget.AnyWidget):
     front: Any = traitlets.List().tag(sync=True)
     trail: Any = traitlets.List().tag(sync=True)
     optimum = traitlets.Int(0).tag(sync=True)
-    answer = traitlets.Int(-1).tag(sync=True)
+    recommended = traitlets.Int(-1).tag(sync=True)
     limit = traitlets.Float(None, allow_none=True).tag(sync=True)
     limit_side = traitlets.Unicode("right").tag(sync=True)
     limit_best = traitlets.Int(-1).tag(sync=True)
@@ -65,7 +65,7 @@ class Plane(anywidget.AnyWidget):
     selected = traitlets.Int(-1, min=-1, max=space.N_ARCHS - 1).tag(sync=True)
 
     def show(self, x: ArrayLike, y: ArrayLike, reward: ArrayLike) -> None:
-        """Put all cells at x, y ``(15625,)``, coloured by reward ``(15625,)``; what is infinite is not shown."""
+        """Put all cells at x, y, coloured by reward, ``(cells,)`` each; cells with infinite values are not shown."""
         reward = np.asarray(reward)
         finite = reward[np.isfinite(reward)]
         low, high = float(finite.min()), float(finite.max())
@@ -78,16 +78,16 @@ class Plane(anywidget.AnyWidget):
 
 
 class OperationSliders(anywidget.AnyWidget):
-    """A slider and a number field an operation, in ms, with Ξ's Gaussian and the measured devices behind each.
+    """A slider and a number field per operation, in ms, over Ξ's Gaussian and the measured devices.
 
     Attributes
     ----------
     values, maxima
-        Latency of each operation and the sliders' right ends, five each, in ms.
+        Latency of each operation and right end of its slider, ``(operations,)`` in ms.
     names
-        What the operations are called.
+        Labels of the operations.
     mean, sd, marks
-        Ξ's mean and standard deviation, five each, and the latencies of measured devices, five lists, in ms.
+        Mean and standard deviation of Ξ, ``(operations,)`` in ms, and a list of measured latencies per operation.
     """
 
     _esm = BROWSER / "sliders.js"
@@ -100,23 +100,23 @@ class OperationSliders(anywidget.AnyWidget):
     maxima = traitlets.List(traitlets.CFloat(), minlen=5, maxlen=5).tag(sync=True)
 
     def refresh(self) -> None:
-        """Make the fields show `values` again, after something else was typed."""
+        """Make the fields show `values` again, after another text was typed."""
         self.send({})
 
 
 class Files(anywidget.AnyWidget):
-    """A button that brings a file to the kernel, and buttons that give the reader files.
+    """A button that uploads a file to the kernel, and buttons that download files from it.
 
     Parameters
     ----------
     upload
-        What the upload's button says; none without it.
+        Text of the upload button; no button if empty.
     on_upload
-        Called with the file's name, its size in bytes, and its content, which is None if the file is too large.
+        Called with the file's name, its size in bytes, and its content, None if the file is too large.
     downloads
-        File ending to what makes ``(content, name, media type)`` when its button is pressed.
+        File ending to a function that makes ``(content, name, media type)`` when its button is pressed.
     titles
-        File ending to what its button's hint says.
+        File ending to the hint of its button.
     """
 
     _esm = BROWSER / "files.js"
@@ -140,7 +140,7 @@ class Files(anywidget.AnyWidget):
         self.on_msg(self._receive)
 
     def _receive(self, _: Any, message: Any, buffers: list[Any]) -> None:
-        """A file has come, or a button was pressed; what else a browser may send is not for this widget."""
+        """Handle an uploaded file or a pressed button; ignore any other message."""
         if not isinstance(message, dict):
             return
         maker = self._makers.get(str(message.get("kind")))
@@ -155,12 +155,12 @@ class Files(anywidget.AnyWidget):
 
 
 def as_bytes(values: ArrayLike) -> bytes:
-    """Values as the float32 that the browser reads."""
+    """Values as little-endian float32, as the browser reads them."""
     return np.asarray(values, dtype="<f4").tobytes()
 
 
 def padded(values: ArrayLike) -> list[float]:
-    """Range of the finite values, with a margin, for an axis."""
+    """Range of an axis: that of the finite values, with a margin."""
     finite = np.asarray(values, dtype=np.float64)
     finite = finite[np.isfinite(finite)]
     low, high = float(finite.min()), float(finite.max())

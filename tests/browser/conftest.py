@@ -1,6 +1,6 @@
 """Real servers on localhost, each with its own settings folder, and Debian's Chromium, headless.
 
-`make test-browser` runs these; `make test` doesn't, for they need a browser.
+`make test-browser` runs these tests. `make test` does not, because they need a browser.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-SHOTS = Path(os.environ.get("SIMMORE_BUILD") or ROOT / "build") / "browser"
+from simmore import paths
+
+ROOT = paths.ROOT
+SHOTS = paths.BUILD / "browser"
 NOTEBOOK = "08_explore_devices.ipynb"
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-# as root without a sandbox, without a graphics card, and never asking anybody outside for anything
+# root has no sandbox; there is no graphics card; nothing is asked of other machines
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
-START_S = 120  # a busy machine takes long to start a server, or a kernel
+START_S = 300  # a busy machine takes long to start a server or a kernel
 MS = 1000
 
 

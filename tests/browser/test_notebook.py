@@ -13,12 +13,12 @@ PAGES = {"jupyterlab": "lab/tree", "notebook": "notebooks"}
 
 
 def wait_for_kernel(address):
-    """Cells that are run before the page has its kernel are forgotten."""
+    """Wait until the page has its kernel: cells run before are lost."""
     until = time.monotonic() + START_S
     while time.monotonic() < until:
         try:
             kernels = json.load(urllib.request.urlopen(f"{address}/api/kernels", timeout=30))
-        except urllib.error.HTTPError:  # asked in the very moment in which one is being started
+        except urllib.error.HTTPError:  # a kernel is just being started
             kernels = []
         if any(kernel["execution_state"] == "idle" and kernel["connections"] > 0 for kernel in kernels):
             return
@@ -27,7 +27,7 @@ def wait_for_kernel(address):
 
 
 def run_all(opened):
-    """Run all cells from the menu; again, where the page was not ready and forgot them."""
+    """Run all cells from the menu; repeat if the page was not ready."""
     for _ in range(6):
         opened.page.get_by_role("menuitem", name="Run", exact=True).click()
         opened.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
@@ -47,7 +47,7 @@ def test_the_notebook_runs_and_its_explorer_works(kind, visit, shots):
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=120_000)
         wait_for_kernel(address)
         page.wait_for_timeout(3000)
-        print(f"\n{kind}'s own problems, before anything of the explorer's is there: {opened.problems or 'none'}")
+        print(f"\nproblems of {kind} before the explorer is shown: {opened.problems or 'none'}")
         opened.problems.clear()
         run_all(opened)
         page.locator(".simmore").scroll_into_view_if_needed()
@@ -58,7 +58,7 @@ def test_the_notebook_runs_and_its_explorer_works(kind, visit, shots):
         page.keyboard.press("ArrowRight")
         expect(page.locator(".simmore-cell code").first).not_to_have_text(before)
         page.get_by_role("button", name="Search", exact=True).click()
-        page.wait_for_selector(".simmore-known table")
+        page.wait_for_selector(".simmore-beliefs table")
         assert page.locator(".simmore").evaluate("e => e.scrollWidth <= e.clientWidth + 1"), "no scrolling sideways"
         page.locator(".simmore-plane canvas").first.scroll_into_view_if_needed()
         page.screenshot(path=shots / f"{kind}.png")
@@ -70,9 +70,9 @@ def test_binder_shows_the_explorer_as_an_app(visit):
     """Binder's second address: Voila as a part of the server, started by ``binder/start``."""
     with jupyter("jupyterlab", "bash", "binder/start") as address:
         opened = visit(f"{address}/voila/render/08_explore_devices.ipynb")
-        print(f"\nfrom asking for Binder's app to all cells drawn: {opened.wait_for_plane():.1f} s")
-        assert "explorer.Explorer(" not in opened.page.content()
+        print(f"\nfrom the request of Binder's app to all cells drawn: {opened.wait_for_plane():.1f} s")
+        assert "Explorer(device" not in opened.page.content()
         opened.page.get_by_role("button", name="Search", exact=True).click()
-        opened.page.wait_for_selector(".simmore-known table")
+        opened.page.wait_for_selector(".simmore-beliefs table")
         assert opened.page.title() == "Explore devices · simmore"
         assert opened.elsewhere == [] and opened.problems == []

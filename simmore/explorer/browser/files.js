@@ -1,4 +1,4 @@
-// Files between the reader's machine and the kernel: one in (with its size checked before anything is sent), some out.
+// Files between the user's machine and the kernel: one upload, whose size is checked before it is sent, and downloads.
 
 function button(text, title) {
   const node = Object.assign(document.createElement("button"), { type: "button", textContent: text, title });
@@ -6,7 +6,7 @@ function button(text, title) {
   return node;
 }
 
-/** Give the reader a file, without any server's help. */
+/** Save a file on the user's machine, without a server. */
 function save(name, type, content) {
   const address = URL.createObjectURL(new Blob([content], { type }));
   const link = Object.assign(document.createElement("a"), { href: address, download: name });
@@ -17,7 +17,7 @@ function save(name, type, content) {
 }
 
 async function send(model, file) {
-  // a larger message would make the server close the connection, and the page would be dead
+  // after a larger message the server closes the connection
   const tooLarge = file.size > model.get("max_bytes");
   const content = tooLarge ? [] : [await file.arrayBuffer()];
   model.send({ name: file.name, bytes: file.size }, undefined, content);

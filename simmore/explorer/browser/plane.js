@@ -1,12 +1,12 @@
 // The plane of all cells: a cloud coloured by reward, and over it the Pareto front, the optimum, a search and a limit.
 //
-// The cloud is written pixel by pixel into an ImageData (15,625 cells take about a millisecond); the rest is drawn
-// with the canvas' own lines and text. The kernel computes, this file only shows and reports where the pointer is.
+// The cloud is written pixel by pixel into an ImageData (about a millisecond for 15,625 cells). The rest is drawn with
+// the lines and text of the canvas. The kernel computes; this file shows, and reports where the pointer is.
 
 const MARGIN = { left: 58, right: 14, top: 10, bottom: 42 };
 const FONT = "12px system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
 const INK = "#1a1a1a", ORANGE = "#E69F00", RED = "#D55E00", BLUE = "#0072B2";
-// matplotlib's viridis at nine places: even steps of lightness, so it is read without colour vision, too
+// matplotlib's viridis at nine places: even steps of lightness, readable without colour vision
 const VIRIDIS = ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725"];
 const REACH = 14; // pixels from the pointer within which a cell is found
 
@@ -54,14 +54,14 @@ class Plane {
     this.read();
   }
 
-  /** Take the cloud over from the model. */
+  /** Read the cloud from the model. */
   read() {
     this.x = floats(this.model.get("x"));
     this.y = floats(this.model.get("y"));
     this.shade = bytes(this.model.get("shade"));
   }
 
-  /** Draw at the next frame, however many changes come before it. */
+  /** Draw once at the next frame, however many changes come before it. */
   schedule() {
     this.pending ??= requestAnimationFrame(() => {
       this.pending = undefined;
@@ -116,7 +116,7 @@ class Plane {
     this.canvas.dataset.drawn = ++this.draws;
   }
 
-  /** Keys pressed anywhere in the explorer are meant for it: JupyterLab takes arrows as shortcuts of its own. */
+  /** Keep keys pressed in the explorer from JupyterLab, which uses arrows as shortcuts. */
   keepKeys() {
     const root = this.el.closest(".simmore");
     if (!root || root.dataset.keys) return;
@@ -203,7 +203,7 @@ class Plane {
     for (const arch of archs) this.pen.lineTo(this.toX(this.x[arch]), this.toY(this.y[arch]));
   }
 
-  /** A line that stands out from any colour: dark on a white rim. */
+  /** A line that is visible on any colour: dark with a white rim. */
   cased(archs, colour, thickness) {
     this.pen.lineJoin = "round";
     for (const [style, extra] of [["white", 2.5], [colour, 0]]) {
@@ -228,10 +228,10 @@ class Plane {
     const last = steps.at(-1);
     this.disc(last, 7.5, BLUE, "white", String(order.get(last)), "white");
     this.symbol(steps[0], "star", 9, ORANGE, [0, -15]);
-    const answer = this.model.get("answer");
-    if (answer < 0) return;
-    this.ring(answer, 10.5, RED);
-    this.symbol(answer, "cross", 5, RED, [13, -13]);
+    const recommended = this.model.get("recommended");
+    if (recommended < 0) return;
+    this.ring(recommended, 10.5, RED);
+    this.symbol(recommended, "cross", 5, RED, [13, -13]);
   }
 
   disc(arch, radius, fill, edge, text = "", ink = INK) {
@@ -320,7 +320,7 @@ class Plane {
     this.pen.strokeRect(x0, y0, x1 - x0, y1 - y0);
   }
 
-  /** The legend, in words: made anew only when it says something else. */
+  /** The legend: replaced only when its text changes. */
   key() {
     const [low, high] = this.model.get("reward_range").map((r) => r.toFixed(2));
     const searched = this.model.get("trail").length > 0, limited = this.model.get("limit") !== null;
@@ -328,7 +328,7 @@ class Plane {
     if (content === this.keyed) return;
     this.keyed = content;
     const entries = [["★", RED, "best cell h*"], ["━", INK, "Pareto front"]];
-    if (searched) entries.push(["★", ORANGE, "start"], ["①", BLUE, "measured"], ["✕", RED, "answer"]);
+    if (searched) entries.push(["★", ORANGE, "start"], ["①", BLUE, "measured"], ["✕", RED, "recommendation"]);
     if (limited) entries.push(["◯", RED, "highest within the limit"]);
     const bar = Object.assign(document.createElement("span"), { className: "simmore-ramp" });
     bar.style.background = `linear-gradient(to right, ${VIRIDIS.join(",")})`;

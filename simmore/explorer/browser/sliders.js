@@ -1,4 +1,4 @@
-// Five sliders, one an operation, over the Gaussian that synthetic devices are drawn from and the measured devices' marks.
+// Five sliders, one per operation, over the Gaussian of synthetic devices and marks for the measured ones.
 
 const SVG = "http://www.w3.org/2000/svg";
 const [W, H] = [200, 34]; // of the drawing, in its own units
@@ -34,6 +34,7 @@ function picture(mean, sd, marks, maximum) {
 function row(model, k) {
   const name = model.get("names")[k];
   const box = Object.assign(document.createElement("div"), { className: "simmore-slider" });
+  box.style.flexGrow = 8 + name.length; // a longer label needs a wider slider
   const label = Object.assign(document.createElement("span"), { className: "simmore-name", textContent: name });
   const field = Object.assign(document.createElement("input"), { type: "text", inputMode: "decimal", size: 5 });
   field.setAttribute("aria-label", `latency of ${name} in ms, as a number`);
@@ -65,7 +66,7 @@ function row(model, k) {
     model.set("values", model.get("values").map((value, i) => (i === k ? Number(input.value) : value)));
     model.save_changes();
   });
-  // what was typed goes to the kernel as it is: it knows what a latency is, and says so if this is none
+  // the kernel checks the typed text, and says why if it is not a latency
   field.addEventListener("change", () => model.send({ operation: k, text: field.value }));
   model.on("change:values change:maxima", show);
   model.on("msg:custom", show);

@@ -1,0 +1,128 @@
+"""Searches in the explorer: step by step, on one device or two, and what can be downloaded."""
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import simmore
+from simmore import space
+from simmore.explorer import app as app_module
+from simmore.strategies import STRATEGIES
+
+
+@pytest.mark.parametrize("strategy", ["controller", "random"])
+def test_a_search_finds_what_the_package_finds(app, strategy):
+    app.compare.value = True
+    app.strategy.value, app.start.value = strategy, "99"
+    app.search()
+    for panel, trace in zip(app.devices, app.traces, strict=True):
+        expected = simmore.search(panel.choice.value, strategy, start=99)
+        pd.testing.assert_frame_equal(trace.found.trajectory, expected.trajectory)
+        assert trace.found.arch == expected.arch
+    assert app.step.max == max(len(trace.found.trajectory) for trace in app.traces) - 1
+
+
+def test_a_search_is_shown_step_by_step(app):
+    app.start.value = "99"
+    app.search()
+    for step in range(app.step.max + 1):
+        assert app.devices[0].plane.trail == app.traces[0].archs[: step + 1]
+        assert f"step {step} of {app.step.max}" in app.beliefs.value
+        assert f"<b>{app.traces[0].inference_regret[step]:.2f}</b>" in app.chart.value
+        ET.fromstring(f"<p>{app.chart.value}</p>")
+        app.forth.click()
+    assert app.step.value == app.step.max
+    assert app.devices[0].plane.recommended == app.traces[0].found.arch
+    assert app.beliefs.value.count("simmore-recommended") == 1
+    app.back.click()
+    assert app.step.value == app.play.value == app.step.max - 1
+
+
+def test_two_devices_are_searched_from_one_start(app):
+    app.compare.value = True
+    app.budget.value = 4
+    app.search()
+    first, second = app.traces
+    assert first.archs[0] == second.archs[0]
+    assert first.found.n_measured <= 4 and second.found.n_measured <= 4
+    app.step.value = app.step.max
+    assert app.beliefs.value.count("<h3>") == 2
+    app.compare.value = False
+    assert not app.traces and app.devices[1].plane.trail == []
+
+
+def test_another_device_clears_the_search(app):
+    app.strategy.value = "random"
+    app.search()
+    app.step.value = app.step.max
+    app.devices[0].sliders.values = [1, 2, 3, 4, 5]
+    assert not app.traces and app.devices[0].plane.trail == [] and app.step.max == 0
+
+
+def test_a_search_that_fails_shows_why(app, message, monkeypatch):
+    def broken(*_, **__):
+        raise ValueError("<b>no policy</b>")
+
+    monkeypatch.setattr(app_module, "trace", broken)
+    app.search()
+    assert "no policy" in message() and "<b>" not in message() and not app.go.disabled
+
+
+def test_each_device_is_searched_within_its_own_limit(app):
+    app.strategy.value, app.start.value = "random", "99"
+    app.compare.value = app.devices[1].limited.value = True
+    app.devices[1].limit_ms.value = limit_ms = float(np.median(app.devices[1].profile.latency_ms))
+    app.search()
+    free, limited = (trace.found for trace in app.traces)
+    within = limited.trajectory[limited.trajectory["latency_ms"] <= limit_ms]
+    assert limited.arch == within.loc[within["score"].idxmax(), "arch"]
+    assert len(free.ranked) == free.n_measured > len(limited.ranked) == len(within) > 0
+
+
+def test_the_menu_has_all_strategies_with_their_descriptions(app):
+    assert set(app.strategy.options) == set(STRATEGIES)
+    app.strategy.value = "lut"
+    assert app.strategy.tooltip == STRATEGIES["lut"].description
+
+
+# downloads
+
+
+def test_the_steps_are_downloaded_as_a_table(app, message, tmp_path):
+    assert app.trajectory_csv()[0] == b"" and "Search" in message()
+    app.compare.value = True
+    app.strategy.value = "random"
+    app.search()
+    content, name, _ = app.trajectory_csv()
+    (tmp_path / name).write_bytes(content)
+    frame = pd.read_csv(tmp_path / name)
+    assert frame["device"].unique().tolist() == ["mean", "nats_gpu"]
+    assert frame["arch"].tolist() == app.traces[0].archs + app.traces[1].archs
+    assert [space.to_arch(text) for text in frame["arch_str"]] == frame["arch"].tolist()
+    for column in ("inference_regret", "simple_regret"):
+        np.testing.assert_allclose(frame[column], np.concatenate([getattr(each, column) for each in app.traces]))
+    assert app_module.plain("=cmd") == "'=cmd" and app_module.plain("raspi4") == "raspi4"
+
+
+def test_the_planes_are_downloaded_as_png_and_svg(app):
+    assert app.picture("png")[0].startswith(b"\x89PNG")
+    app.compare.value = True
+    app.strategy.value = "random"
+    app.devices[0].limited.value, app.devices[0].limit_ms.value = True, 1e-3  # nothing is recommended
+    app.search()
+    content, name, media_type = app.picture("svg")
+    assert ET.fromstring(content).tag.endswith("svg") and (name, media_type) == ("simmore_planes.svg", "image/svg+xml")
+
+
+def test_a_download_button_sends_its_file_and_other_messages_send_nothing(app):
+    sent = []
+    app.downloads.send = lambda content, buffers=None: sent.append((content, buffers))
+    for message_ in ({"kind": "csv"}, {"kind": "exe"}, {"kind": "../csv"}, "csv", {}, {"name": "x"}):
+        app.downloads._receive(None, message_, [])
+    assert sent == []  # no search yet, so no table
+    app.strategy.value = "random"
+    app.search()
+    app.downloads._receive(None, {"kind": "csv"}, [])
+    assert sent[0][0]["name"] == "simmore_trajectory.csv" and sent[0][1][0].startswith(b"device,step,arch")
