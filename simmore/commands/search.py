@@ -1,4 +1,4 @@
-"""``python -m simmore search``: a table is searched at once, hardware while it is measured."""
+"""``simmore search``: a table is searched at once, hardware while it is measured."""
 
 from __future__ import annotations
 
@@ -9,139 +9,153 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from simmore.devices.device import Device
+    from simmore.devices import Device
     from simmore.hardware.live import LiveSearch
-    from simmore.hardware.measure import Configuration
-    from simmore.strategies.loop import Search, Strategy
+    from simmore.strategies import Problem, Search
+
+Strategy = Annotated[str, typer.Option(help="A name that `simmore strategies` lists, or a .safetensors policy.")]
+MaxLatency = Annotated[float, typer.Option(help="Limit in ms: the highest score within it; 0: no limit.")]
+Weight = Annotated[float, typer.Option(help="Weight of latency in the reward.")]
+MaxParams = Annotated[float, typer.Option(help="At most so many million parameters; 0: no limit.")]
+Dataset = Annotated[str, typer.Option(help="Data set of the score: cifar10, cifar100 or ImageNet16-120.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
+Top = Annotated[int, typer.Option(help="List the best measured cells, so many.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def search_command(
-    device: Annotated[str, typer.Option(help="A table: measured device, nats_gpu, mean, or <device>_lut.")] = "",
+    device: Annotated[str, typer.Option(help="A stored table, see `simmore devices`.")] = "",
     latency_table: Annotated[str, typer.Option(help="A CSV of your own device: arch,latency_ms.")] = "",
     live: Annotated[str, typer.Option(help="Measure this machine in a runtime: onnxruntime, openvino, …")] = "",
-    strategy: Annotated[str, typer.Option(help="One of those in simmore.strategies.")] = "expected_improvement",
-    controller: Annotated[
-        str, typer.Option(help="Follow this policy of the paper's kind instead: heldout, paper, a .safetensors file.")
-    ] = "",
-    max_latency: Annotated[float, typer.Option(help="Limit in ms: the highest score within it; 0 is none.")] = 0.0,
+    strategy: Strategy = "expected_improvement",
+    max_latency: MaxLatency = 0.0,
+    weight: Weight = 1.0,
+    max_params: MaxParams = 0.0,
+    dataset: Dataset = "cifar10",
     budget: Annotated[int, typer.Option(help="Distinct cells that may be measured, the start included.")] = 10,
     start: Annotated[str, typer.Option(help="First cell: NATS index, six digits or string; drawn if none.")] = "",
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
-    out: Annotated[Path, typer.Option(help="Where the trajectory is written.")] = Path("trajectory.csv"),
+    seed: Seed = 0,
+    top: Top = 1,
+    json: Json = False,
+    out: Annotated[Path | None, typer.Option(help="Write the trajectory to this CSV.")] = None,
+    export: Annotated[Path | None, typer.Option(help="Write the recommended network as ONNX.")] = None,
     precision: Annotated[str, typer.Option(help="With --live: fp32 or int8.")] = "fp32",
     threads: Annotated[int, typer.Option(help="With --live: threads, each on a core of its own.")] = 1,
     batch: Annotated[int, typer.Option(help="With --live: images a run.")] = 1,
     limit_seconds: Annotated[float, typer.Option(help="With --live: after which a cell counts as failed.")] = 120.0,
     dask: Annotated[str, typer.Option(help="With --live: measure on a worker of this Dask scheduler.")] = "",
     resource: Annotated[str, typer.Option(help="With --dask: a worker with this label.")] = "",
-    export: Annotated[Path | None, typer.Option(help="Write the answer's network as ONNX.")] = None,
 ) -> None:
-    """Search a cell for one device, print the answer and write the trajectory."""
-    from simmore import data, devices, space
-    from simmore.hardware import live as living
-    from simmore.rl import policy as controllers
-    from simmore.strategies import catalogue as strategies
-    from simmore.strategies import loop as searching
+    """Search a cell for one device and print the recommendation. Exit status 1: no measured cell keeps the limits."""
+    from simmore import api, data, devices
+    from simmore.commands import output
+    from simmore.files import check_writable
+    from simmore.strategies import Session
 
     if sum(map(bool, (device, latency_table, live))) != 1:
-        raise ValueError("name a --device, a --latency-table or a --live runtime, one of them")
-    if not max_latency >= 0:
-        raise ValueError(f"a latency limit is a positive number of ms, got {max_latency}")
-    for file in (out, export) if export else (out,):
-        living.check_writable(file)
-    limit = max_latency or None
-    policy = controllers.load(controller) if controller else None
-
-    def search_strategy(name: str) -> Strategy:
-        return searching.follow(policy) if policy else strategies.make(strategy, name, limit)
-
-    first = space.to_arch(start) if start else None
+        raise ValueError("name one of --device, --latency-table and --live")
+    for file in filter(None, (out, export)):
+        check_writable(file)
+    problem = make_problem(dataset, weight, max_latency, max_params)
+    settings: dict[str, Any] = {"budget": budget, "start": start or None, "seed": seed}
+    ended = None
     if live:
-        from simmore.hardware.measure import Configuration
+        from simmore.hardware.runtimes import Configuration
 
         wanted = Configuration(live, precision, threads, batch)
+        session = Session(strategy, problem, **settings)
         ended = _search_live(
-            wanted,
-            search_strategy(wanted.name),
-            strategy_name=controller or strategy,
-            out=out,
-            start=first,
-            budget=budget,
-            seed=seed,
-            max_latency_ms=limit,
-            limit_seconds=limit_seconds,
-            dask=dask or None,
-            resource=resource or None,
-        )
+            wanted, session, strategy=strategy, seed=seed, out=out, progress=not json,
+            limit_seconds=limit_seconds, dask=dask or None, resource=resource or None,
+        )  # fmt: skip
         found, where = ended.found, ended.device.name
     else:
-        if latency_table:
-            target: Device = devices.TableDevice(Path(latency_table).stem, data.latency_csv(latency_table))
-        else:
-            target = devices.load(device)
-        found, where = _search_table(target, search_strategy(target.name), out, first, budget, seed, limit), target.name
-    _print_answer(found, where, budget, max_latency, out)
-    if live:
-        _print_cost(ended)
-    if export and found.arch is not None:
+        target: Device = (
+            devices.TableDevice(Path(latency_table).stem, data.latency_csv(latency_table))
+            if latency_table
+            else api.load_device(device)
+        )
+        session = Session(strategy, problem, without=api.evaluated_names(device) if device else (), **settings)
+        found, where = _search_table(session, target, out), target.name
+    if json:
+        output.print_json(output.search_json(found, where, top))
+    else:
+        output.print_search(found, where, budget, top, problem)
+        if ended is not None:
+            _print_cost(ended)
+        if out is not None:
+            print(f"trajectory    {out}")
+    if found.arch is None:
+        raise typer.Exit(1)
+    if export is not None:
         from simmore.hardware import onnx_network
 
-        error = onnx_network.export(found.arch, export)
-        print(f"exported      {export}: initial weights; differs from torch by {error:.1e} of the largest logit")
+        onnx_network.export(found.arch, export)
+        print(f"exported      {export}", file=sys.stderr if json else sys.stdout)
 
 
-def _search_table(
-    target: Device, strategy: Strategy, out: Path, start: int | None, budget: int, seed: int, limit: float | None
-) -> Search:
+def make_problem(dataset: str, weight: float, max_latency: float, max_params: float) -> Problem:
+    """The problem that options describe, where 0 is no limit.
+
+    Raises
+    ------
+    ValueError
+        For a limit below 0.
+    """
+    from simmore.strategies import Problem
+
+    for what, limit in (("a latency limit is a positive number of ms", max_latency),
+                        ("a limit of parameters is a positive number of millions", max_params)):  # fmt: skip
+        if not limit >= 0:
+            raise ValueError(f"{what}, got {limit}")
+    return Problem.of(dataset, weight=weight, max_latency_ms=max_latency or None, max_params=max_params or None)
+
+
+def _search_table(session: Any, target: Any, out: Path | None) -> Search:
     """Search a device whose latencies are known, and write the trajectory."""
-    from simmore.strategies import loop
+    from simmore.strategies import MeasurementFailed, run
 
     try:
-        found = loop.search(target, strategy, start=start, budget=budget, seed=seed, max_latency_ms=limit)
-    except loop.MeasurementFailed as failure:
-        failure.trajectory.to_csv(out, index=False)
-        raise ValueError(f"{failure}; what was measured is in {out}") from failure
-    found.trajectory.to_csv(out, index=False)
+        found = run(session, target)
+    except MeasurementFailed as failure:
+        kept = ""
+        if out is not None:
+            _write(failure, out)
+            kept = f"; what was measured is in {out}"
+        raise ValueError(f"{failure}{kept}") from failure
+    if out is not None:
+        _write(found, out)
     return found
 
 
-def _search_live(wanted: Configuration, strategy: Strategy, **settings: Any) -> LiveSearch:
-    """Search hardware, a line a measurement; what an interruption leaves behind is said."""
-    from simmore.hardware import live
-    from simmore.strategies import loop
+def _write(result: Any, out: Path) -> None:
+    """Write the trajectory of a search or of a failure."""
+    from simmore.files import replace
 
-    kept = f"what was measured is kept in {live.journal_of(settings['out'])}: the same command goes on there"
+    replace(out, result.trajectory.to_csv(index=False, lineterminator="\n").encode())
+
+
+def _search_live(wanted: Any, session: Any, **options: Any) -> LiveSearch:
+    """Search hardware; says what an interruption leaves behind."""
+    from simmore.hardware import live
+    from simmore.strategies import MeasurementFailed
+
+    kept = "what was measured is kept: the same command continues there"
     try:
-        ended = live.search_live(wanted, strategy, **settings)
+        ended = live.search_live(wanted, session, **options)
     except KeyboardInterrupt:
         print(f"\ninterrupted; {kept}", file=sys.stderr)
         raise typer.Exit(130) from None
-    except loop.MeasurementFailed as failure:
+    except MeasurementFailed as failure:
         if failure.trajectory.empty and isinstance(failure.__cause__, (ValueError, ImportError, OSError)):
             raise failure.__cause__ from None  # nothing was measured: the setting is wrong
         raise ValueError(f"{failure}; {kept}") from failure
     if ended.resumed:
-        print(f"resumed       {ended.resumed} cells had been measured before the interruption")
+        print(f"resumed       {ended.resumed} cells had been measured before the interruption", file=sys.stderr)
     return ended
 
 
-def _print_answer(found: Search, device: str, budget: int, max_latency: float, out: Path) -> None:
-    """The answer, its latency and its accuracy."""
-    from simmore import data
-
-    if found.arch is None:
-        print(f"no cell within {max_latency:g} ms among the {found.measurements} measured")
-    else:
-        print(f"cell          {found.arch_str}")
-        print(f"NATS index    {found.arch}")
-        print(f"latency       {found.latency_ms:.4g} ms on {device}")
-        for dataset in data.DATASETS:
-            print(f"{dataset:13} {data.accuracy(dataset)[found.arch]:.2f} % validation accuracy")
-        print(f"measured      {found.measurements} of {budget} cells")
-    print(f"trajectory    {out}")
-
-
 def _print_cost(ended: LiveSearch) -> None:
-    """What the search cost, and what measuring everything would have."""
+    """What the search took, and what measuring all cells would take."""
     everything = ended.seconds_for_everything() / 60
-    print(f"took          {ended.seconds:.1f} s; all 15,625 cells would take {everything:.0f} min")
+    print(f"took          {ended.seconds:.1f} s; all cells would take {everything:.0f} min")

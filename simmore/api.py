@@ -1,0 +1,149 @@
+"""The public functions: search a device, load one, train a policy.
+
+`import simmore` offers these and the names listed in ``simmore.__all__``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simmore import devices, paths, proxies
+from simmore.devices import Device
+from simmore.strategies import BEST, BUDGET, Problem, Search, Session, Strategy, run
+
+if TYPE_CHECKING:
+    from simmore.rl.policy import Policy
+
+
+def load_device(device: str | Path) -> Device:
+    """A device by its name, or from a CSV with the columns ``arch,latency_ms``.
+
+    Parameters
+    ----------
+    device
+        See `devices.load`; ``simmore devices`` lists the names.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a CSV that is not a latency table.
+    LookupError
+        For a measured device whose table is not on this machine and cannot be fetched.
+    """
+    return devices.load(str(device))
+
+
+def search(
+    device: str | Path | Device,
+    strategy: str | Strategy | None = None,
+    budget: int = BUDGET,
+    start: int | str | None = None,
+    seed: int | np.random.Generator = 0,
+    weight: float = 1.0,
+    max_latency_ms: float | None = None,
+    *,
+    dataset: str = "cifar10",
+    score: NDArray[np.float64] | None = None,
+    max_params: float | None = None,
+    without: Iterable[str] | None = None,
+) -> Search:
+    """Search a cell that is fast on a device and scores well, from at most `budget` measured cells.
+
+    Parameters
+    ----------
+    device
+        Name of a device, path of a CSV, or any object with ``name`` and ``latency_ms(archs)``.
+    strategy
+        Name of a strategy (``simmore strategies`` lists them), a ``.safetensors`` policy, or an object with ``ask``;
+        expected improvement if None.
+    budget
+        Distinct cells that may be measured, the start included.
+    start
+        First cell: NATS index, six digits or string; drawn if None.
+    seed
+        A seed or a generator.
+    weight
+        Weight of latency in the reward ``p + weight · ℓ̄``.
+    max_latency_ms
+        A latency limit; the highest score within it is then searched for, and `weight` has no effect.
+    dataset
+        Data set of the score: ``cifar10``, ``cifar100`` or ``ImageNet16-120``.
+    score
+        Takes the place of the stored score p, ``(15625,)``.
+    max_params
+        Only cells with at most so many million parameters are recommended.
+    without
+        Devices whose families the strategy may know nothing of. If None: the device itself where it is given by the
+        name of a stored table, because a search on it is an evaluation; nothing for a CSV or an object.
+
+    Returns
+    -------
+    Search
+        With ``arch``, ``arch_str``, ``latency_ms``, ``expected_regret``, ``trajectory`` and ``front``.
+
+    Raises
+    ------
+    ValueError
+        For what cannot be searched, with the reason.
+    MeasurementFailed
+        If the device fails.
+
+    Examples
+    --------
+    >>> import simmore
+    >>> found = simmore.search("nats_gpu", budget=5)
+    >>> found.n_measured <= 5
+    True
+    """
+    problem = Problem.of(dataset, score=score, weight=weight, max_latency_ms=max_latency_ms, max_params=max_params)
+    without = evaluated_names(device) if without is None else tuple(without)
+    unknown = sorted(set(without) - set(devices.NAMES))
+    if unknown:
+        raise ValueError(f"no device {', '.join(unknown)} to leave out: choose from {', '.join(devices.NAMES)}")
+    target = load_device(device) if isinstance(device, str | Path) else device
+    session = Session(strategy or BEST, problem, without=without, budget=budget, start=start, seed=seed)
+    return run(session, target)
+
+
+def evaluated_names(device: str | Path | Device) -> tuple[str, ...]:
+    """What a search on a stored table must not know: the device itself. Nothing for a user's device."""
+    if not isinstance(device, str) or device.endswith(".csv"):
+        return ()
+    return (device.removesuffix("_lut"),)
+
+
+def train(without: Iterable[str] = (), *, steps: int = 500_000, seed: int = 0, dataset: str = "cifar10") -> Policy:
+    """Train the paper's policy by PPO on synthetic devices (paper, section 4); an interrupted training continues.
+
+    Parameters
+    ----------
+    without
+        Devices that are left out of Ξ with their families.
+    steps
+        Transitions, a multiple of 5,000.
+    seed
+        Seed of everything that is drawn.
+    dataset
+        Data set of the score.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not among the paper's devices, or a number of steps that is no multiple of 5,000.
+    MissingPackage
+        If torch or stable-baselines3 is not installed.
+    """
+    from simmore.rl import training
+
+    without = tuple(without)
+    unknown = set(without) - set(devices.PAPER_DEVICES)
+    if unknown:
+        raise ValueError(f"not among the paper's devices: {', '.join(sorted(unknown))}")
+    xi = devices.SyntheticDevices.fit(devices.without_family(devices.PAPER_DEVICES, without))
+    settings = training.Settings(seed=seed, total_steps=steps)
+    return training.train(settings, xi, proxies.stored_score(dataset), folder=paths.BUILD / "training").policy

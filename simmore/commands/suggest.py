@@ -1,0 +1,96 @@
+"""``simmore suggest``: the next cell for a device that the user measures by hand."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from simmore.commands.search import Dataset, Json, MaxLatency, MaxParams, Seed, Strategy, Top, Weight, make_problem
+
+
+def suggest_command(
+    measured: Annotated[Path | None, typer.Argument(help="CSV arch,latency_ms of what was measured so far.")] = None,
+    batch: Annotated[int, typer.Option(help="Suggest so many cells at once, chosen together.")] = 1,
+    export: Annotated[Path | None, typer.Option(help="Write the networks to measure to this folder.")] = None,
+    strategy: Strategy = "expected_improvement",
+    max_latency: MaxLatency = 0.0,
+    weight: Weight = 1.0,
+    max_params: MaxParams = 0.0,
+    dataset: Dataset = "cifar10",
+    start: Annotated[str, typer.Option(help="First cell: NATS index, six digits or string; drawn if none.")] = "",
+    seed: Seed = 0,
+    top: Top = 1,
+    json: Json = False,
+) -> None:
+    """Print the next cell to measure, and the recommendation so far.
+
+    Append each result to the CSV: the cell's index or string, and its latency in ms, or ``failed``. Repeated rows of a
+    cell are combined by their median. The CSV is the whole session.
+    """
+    from simmore import data
+    from simmore.commands import output
+    from simmore.strategies import BUDGET, Search, Session
+
+    problem = make_problem(dataset, weight, max_latency, max_params)
+    known: list[tuple[int, float]] = []
+    if measured is not None and not measured.exists():
+        print(f"{measured} does not exist yet: nothing has been measured so far", file=sys.stderr)
+    elif measured is not None and measured.stat().st_size:
+        archs, latency = data.measured_csv(measured)
+        known = list(zip(archs.tolist(), latency.tolist(), strict=True))
+    budget = max(BUDGET, len(known) + batch)
+    session = Session(strategy, problem, measured=known, budget=budget, start=start or None, seed=seed)
+    cells = session.ask_batch(batch)
+    files = _export(cells, export) if export is not None else {}
+    found = Search.of(session)
+    if json:
+        suggested = [{**output.cell(arch), **({"files": files[arch]} if arch in files else {})} for arch in cells]
+        output.print_json({"next": suggested, **output.search_json(found, "your device", top)} if known else
+                          {"next": suggested, "n_measured": 0, "recommendation": None})  # fmt: skip
+        return
+    _print(cells, files, found, problem, known, top)
+
+
+def _print(cells: list[int], files: dict[int, list[str]], found: Any, problem: Any, known: list[Any], top: int) -> None:
+    from simmore import space
+    from simmore.commands import output
+
+    for arch in cells:
+        print(f"measure next  {space.to_string(arch)}  (NATS index {arch})")
+        for file in files.get(arch, []):
+            print(f"              {file}")
+    if not cells:
+        print("measure next  nothing: no other cell is expected to be better")
+    if not known:
+        print("recommended   nothing yet: no cell has been measured")
+        return
+    failed = sum(1 for _, latency in known if latency == float("inf"))
+    print(
+        f"measured      {len(known)} cell{'s' * (len(known) != 1)}" + (f", {failed} of them failed" if failed else "")
+    )
+    if found.arch is None:
+        print("recommended   nothing: no measured cell keeps the limits")
+        return
+    print(f"recommended   {found.arch_str}  (NATS index {found.arch}), {found.latency_ms:.4g} ms")
+    if found.expected_regret is not None:
+        print(f"regret        {output.regret(found.expected_regret, problem)}")
+    latency = dict(known)
+    for place, arch in enumerate(found.ranked[:top] if top > 1 else [], start=1):
+        print(f"{place:>3}. {arch:5}  {latency[arch]:9.4g} ms  p {problem.score[arch]:.3f}  {space.to_string(arch)}")
+
+
+def _export(cells: list[int], folder: Path) -> dict[int, list[str]]:
+    """Write the networks of cells as ONNX and LiteRT; gives their files."""
+    from simmore.files import replace
+    from simmore.hardware import onnx_network, tflite_network
+
+    files: dict[int, list[str]] = {}
+    for arch in cells:
+        onnx, tflite = folder / f"cell_{arch}.onnx", folder / f"cell_{arch}.tflite"
+        replace(onnx, onnx_network.model(arch).SerializeToString())
+        replace(tflite, tflite_network.model(arch))
+        files[arch] = [str(onnx), str(tflite)]
+    return files
