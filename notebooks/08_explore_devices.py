@@ -5,8 +5,6 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -16,14 +14,14 @@
 # %% [markdown]
 # # 8 · Explore devices
 #
-# Every point is a network. Move a slider, and see which one is best on a device whose operations take that long;
-# then search it, as on a device of which nothing is known but what is measured.
+# Every point is a network. Move a slider to change how long an operation takes on the device, and see which network
+# becomes the best. Then search the device: the search knows only what it measures.
 
 # %% tags=["parameters"]
 device = "mean"  # the first device shown, and the one to compare it with
 other = "raspi4"
 seed = 0
-quick = False  # the same either way: nothing is trained here
+quick = False  # no effect: nothing is trained here
 figures = ""  # no figure is written here
 
 # %%
