@@ -169,6 +169,7 @@ if len(agreement):
     print(f"own against published scores: at least {agreement['spearman'].min():.3f} Spearman")
 
 # %% [markdown]
-# **What to see:** p ranks the cells, but not better than its parts do, because SkipScore alone is hardly correlated with
-# accuracy. The last table shows what each term adds, to the rank correlation and to the devices' best cells. SkipScore
-# keeps the search away from cells that are only fast. Two initialisations rank almost alike, so chance matters little.
+# **What to see:** p ranks the cells, but not better than its parts do, because SkipScore alone is hardly correlated
+# with accuracy. The last table shows what each term adds, to the rank correlation and to the devices' best cells.
+# SkipScore keeps the search away from cells that are only fast. Two initialisations rank almost alike, so chance
+# matters little.

@@ -134,7 +134,7 @@ def train(without: Iterable[str] = (), *, steps: int = 500_000, seed: int = 0, d
     Raises
     ------
     ValueError
-        For a name that is not among the paper's devices, or a number of steps that is no multiple of 5,000.
+        For a name that is not among the paper's devices, or a number of steps that is not a multiple of 5,000.
     MissingPackage
         If torch or stable-baselines3 is not installed.
     """

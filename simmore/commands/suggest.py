@@ -72,7 +72,8 @@ def _print(cells: list[int], files: dict[int, list[str]], found: Any, problem: A
         f"measured      {len(known)} cell{'s' * (len(known) != 1)}" + (f", {failed} of them failed" if failed else "")
     )
     if found.arch is None:
-        print("recommended   nothing: no measured cell keeps the limits")
+        why = "every measured cell failed" if failed == len(known) else "no measured cell keeps the limits"
+        print(f"recommended   nothing: {why}")
         return
     print(f"recommended   {found.arch_str}  (NATS index {found.arch}), {found.latency_ms:.4g} ms")
     if found.expected_regret is not None:

@@ -106,7 +106,7 @@ class Perceptron:
         try:
             with safe_open(path, framework="np") as file:
                 description = json.loads((file.metadata() or {})["description"])
-                stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dict
+                stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
             if not isinstance(description, dict) or any(array.dtype.kind != "f" for array in stored.values()):
                 raise ValueError("expected floating-point arrays and a JSON object as description")
             arrays = {name: array.astype(np.float32) for name, array in stored.items()}

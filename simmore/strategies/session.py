@@ -52,7 +52,7 @@ class Session:
     Raises
     ------
     ValueError
-        For an unknown strategy, a start that is no cell, or a budget outside 1 … 15,625.
+        For an unknown strategy, a start that is not a cell, or a budget outside 1 … 15,625.
 
     Examples
     --------
@@ -128,7 +128,7 @@ class Session:
         Raises
         ------
         ValueError
-            For what is no cell or no latency.
+            For an argument that is not a cell, or not a latency.
         """
         self.history.add(_cell(arch), np.inf if latency_ms is None else float(latency_ms))
 
@@ -158,7 +158,7 @@ def _cell(arch: int | str) -> int:
     Raises
     ------
     ValueError
-        If it is no cell.
+        If it is not a cell.
     """
     if isinstance(arch, int | np.integer):
         if not 0 <= arch < space.N_ARCHS:
@@ -269,7 +269,7 @@ def measure(session: Session, device: Device) -> None:
     Raises
     ------
     MeasurementFailed
-        If the device raises or returns what is no latency; the trajectory so far comes with it.
+        If the device raises an error, or returns something that is not a latency. It holds the trajectory so far.
     """
     while (arch := session.ask()) is not None:
         try:

@@ -45,7 +45,12 @@ def test_the_module_runs_as_a_program_and_refuses_in_one_sentence():
 
 def test_a_search_prints_the_recommendation_and_writes_only_where_it_is_told(tmp_path, succeed):
     said = succeed("search", "--device", "nats_gpu", "--budget", 4, "--start", "421211")
-    assert "of 4 cells" in said and "validation accuracy" in said and "ms on nats_gpu" in said
+    assert (
+        "of 4 cells" in said
+        and "\nImageNet16-120 " in said
+        and "validation accuracy" in said
+        and "ms on nats_gpu" in said
+    )
     assert not list(tmp_path.iterdir())
     succeed("search", "--device", "nats_gpu", "--budget", 4, "--start", "421211", "--out", "t.csv")
     steps = pd.read_csv(tmp_path / "t.csv")
@@ -154,6 +159,12 @@ def test_suggest_writes_the_networks_to_measure(tmp_path, run, succeed):
         session = onnxruntime.InferenceSession(str(tmp_path / onnx), providers=["CPUExecutionProvider"])
         assert session.run(None, {"image": np.zeros((1, 3, 32, 32), np.float32)})[0].shape == (1, 10)
         assert (tmp_path / tflite).read_bytes()[4:8] == b"TFL3"
+
+
+def test_suggest_goes_on_and_recommends_nothing_when_every_cell_failed(tmp_path, succeed):
+    (tmp_path / "m.csv").write_text("arch,latency_ms\n0,failed\n5,failed\n")
+    said = succeed("suggest", "m.csv")
+    assert "nothing: every measured cell failed" in said and "measure next" in said
 
 
 def test_a_wrong_row_is_named(tmp_path, run):
