@@ -17,6 +17,10 @@ class TableMissing(LookupError):
     """A table is neither on this machine nor can it be fetched; the message says where it was looked for."""
 
 
+class InputWarning(UserWarning):
+    """Something in an input was ignored, combined or assumed; the message says what. Commands print it as a note."""
+
+
 class MissingPackage(ImportError):
     """A package is not installed; the message names it and the command that installs it."""
 

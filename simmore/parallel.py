@@ -10,7 +10,12 @@ workers, and after the first error it drops results that are already there.
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import logging
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -21,6 +26,7 @@ Result = TypeVar("Result")
 
 PATIENCE_SECONDS = 10.0  # with a scheduler that does not answer
 RETRIES = 3  # of a task that fails on a cluster
+WATCH_SECONDS = 1.0  # between two looks of a process at whether its parent is still there
 
 
 def unordered(
@@ -31,6 +37,8 @@ def unordered(
     dask: str | None = None,
 ) -> Iterator[Result]:
     """Results of ``function(task)`` for all tasks, each as soon as it is finished, in any order.
+
+    The processes on this machine end with this one, however it ends.
 
     Parameters
     ----------
@@ -48,7 +56,7 @@ def unordered(
     MissingPackage
         If an address is given, but ``distributed`` is not installed.
     ConnectionError
-        If no scheduler answers at the address.
+        If no scheduler answers at the address, or the connection to it is lost.
     distributed.KilledWorker
         If a task ends four workers. The tasks of a worker that dies otherwise go to other workers.
     """
@@ -58,7 +66,13 @@ def unordered(
     if not address:
         with needs("joblib"):
             import joblib
-        parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
+        parallel = joblib.Parallel(
+            n_jobs=n_jobs,
+            return_as="generator_unordered",
+            batch_size=1,
+            initializer=end_with,
+            initargs=(os.getpid(),),
+        )
         yield from parallel(joblib.delayed(function)(task) for task in tasks)
         return
     with _client(address) as client:
@@ -66,12 +80,21 @@ def unordered(
 
         futures = client.map(function, tasks, retries=RETRIES, pure=False)
         for future in distributed.as_completed(futures, loop=client.loop):
-            yield future.result()
+            try:
+                result = future.result()
+            except distributed.client.FutureCancelledError as error:
+                raise ConnectionError(
+                    f"the Dask scheduler at {address!r} went away ({error.reason}): start it again, and then this "
+                    "command; finished parts are kept"
+                ) from error
+            yield result
             future.release()  # frees the cluster's memory
 
 
 def on_resource(function: Callable[..., Result], *arguments: Any, address: str, resource: str | None) -> Result:
     """Call a function once on a worker of a cluster that has a resource, or on any worker if `resource` is None.
+
+    Of several such workers it is always the same one: the first by host and name.
 
     Parameters
     ----------
@@ -91,32 +114,71 @@ def on_resource(function: Callable[..., Result], *arguments: Any, address: str, 
     with _client(address) as client:
         import distributed
 
-        workers = client.scheduler_info(n_workers=-1)["workers"].values()
-        labels = sorted({label for worker in workers for label in worker["resources"]})
-        if not workers or (resource is not None and resource not in labels):
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        labels = sorted({label for worker in workers.values() for label in worker["resources"]})
+        able = [
+            (worker["host"], str(worker["name"]), one)
+            for one, worker in workers.items()
+            if resource is None or resource in worker["resources"]
+        ]
+        if not able:
             wanted = f"no worker with the resource {resource!r}" if resource else "no worker"
             raise ConnectionError(
                 f"the cluster at {address!r} has {wanted} (there are: {', '.join(labels) or 'none'}): start one with "
                 f'dask worker {address} --nthreads 1 --resources "{resource or "device"}=1"'
             )
+        chosen = min(able)[-1]
         future = client.submit(
-            function, *arguments, pure=False, retries=0, resources={resource: 1} if resource else None
+            function,
+            *arguments,
+            pure=False,
+            retries=0,
+            workers=[chosen],
+            resources={resource: 1} if resource else None,
         )
+        lost = "the worker went away while it measured; start it and try again"
         try:
-            return future.result()
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    distributed.wait(future, timeout=WATCH_SECONDS)
+                if future.done():
+                    return future.result()
+                if chosen not in client.scheduler_info(n_workers=-1)["workers"]:
+                    raise ConnectionError(lost)
         except (distributed.scheduler.KilledWorker, distributed.client.FutureCancelledError) as error:
-            raise ConnectionError(
-                f"the worker went away while it measured ({error}); start it and try again"
-            ) from error
+            raise ConnectionError(f"{lost} ({error})") from error
 
 
-def _client(address: str) -> Any:
-    """Client of the scheduler at an address."""
+@contextlib.contextmanager
+def _client(address: str) -> Iterator[Any]:
+    """Client of the scheduler at an address, closed at the end."""
     with needs("distributed", "dask"):
         import distributed
+    for name in ("distributed", "distributed.client"):  # a lost connection is raised here, not logged with a traceback
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        return distributed.Client(address, timeout=PATIENCE_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise ConnectionError(
-            f"no Dask scheduler answers at {address!r} ({error}): start one, or leave it out"
-        ) from error
+        client = distributed.Client(address, timeout=PATIENCE_SECONDS, set_as_default=False)
+    except Exception as error:  # what answers may be anything but a scheduler
+        problem = f"no Dask scheduler answers at {address!r} ({error}): start one, or leave it out"
+    else:
+        with client:
+            yield client
+        return
+    # The half-made client closes itself as soon as nothing refers to it, as the error did. It would otherwise wait at
+    # the end of this process, for twice the patience.
+    gc.collect()
+    raise ConnectionError(problem)
+
+
+def end_with(parent: int) -> None:
+    """Let this process end as soon as its parent has ended, whatever it is doing.
+
+    A parent that is killed cannot end its processes, and loky's would keep their memory.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="ends with its parent", daemon=True).start()

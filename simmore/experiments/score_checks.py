@@ -72,7 +72,7 @@ def scoring_seconds(archs: Sequence[int], dataset: str = "cifar10") -> tuple[flo
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        fast_seconds(space.to_arch("000100"))  # computes what all cells share
+        fast_seconds(space.to_arch((0, 0, 0, 1, 0, 0)))  # computes what all cells share
         fast = sum(fast_seconds(arch) for arch in archs)
         for arch in archs:
             network = supernetwork.initialise(space.network(arch, n_classes=task.n_classes), arch, seed=0)

@@ -1,7 +1,7 @@
 """Parts of a scoring job, so that a job can be stopped and resumed at any time.
 
 A part is one score of some canonical forms for one seed. Workers return it. The process that started the job writes
-its file in one step, so a file is complete or absent. A truncated or altered file is removed, and its part is scored
+its file in one step, so a file is complete or absent. A truncated or altered file is set aside, and its part is scored
 again.
 
 The files are ``.npz`` without pickled objects: reading a file cannot run code, which `joblib.Memory` does not promise.
@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import io
 import time
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -22,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from simmore import data, parallel, space
 from simmore.errors import needs
-from simmore.files import replace
+from simmore.files import read_kept, replace
 from simmore.space.canonical import Ops
 
 if TYPE_CHECKING:
@@ -142,22 +140,18 @@ def read_parts(wanted: Iterable[Part], folder: Path) -> dict[Part, Scored]:
 
 
 def _read_part(part: Part, folder: Path) -> Scored | None:
-    """A part from its file; None if there is no file, or a damaged one, which is removed."""
-    file = folder / part.path
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            scored = Scored(*(arrays[name] for name in Scored._fields))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        file.unlink(missing_ok=True)
-        return None
-    archs, values, seconds = scored
-    whole = np.array_equal(archs, part.archs()) and values.shape == seconds.shape == archs.shape
-    if not whole or np.isnan(values).any():
-        file.unlink(missing_ok=True)
-        return None
-    return scored
+    """A part from its file; None if there is no file, or a damaged one, which is set aside."""
+
+    def parse(content: bytes) -> Scored:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            archs, values, seconds = (arrays[name] for name in Scored._fields)
+        if not np.array_equal(archs, part.archs()) or not values.shape == seconds.shape == archs.shape:
+            raise ValueError("it holds other cells")
+        if np.isnan(values).any() or not np.isfinite(seconds).all():
+            raise ValueError("it holds values that are no numbers")
+        return Scored(archs, values, seconds)
+
+    return read_kept(folder / part.path, parse)
 
 
 def by_seed(scored: Iterable[tuple[Part, Scored]], seeds: Sequence[int]) -> dict[Score, NDArray[np.float64]]:

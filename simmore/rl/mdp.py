@@ -54,8 +54,8 @@ class Observer:
     - 30: the current cell, one-hot, edge by edge; 1: its latency;
     - 5 × 42, oldest first: a past cell (30), its latency (1), the action taken there (6 + 5); zeros before the start.
 
-    A latency ℓ is given as ``ln(ℓ/ℓ₀)``, clipped to ±10. ℓ₀ is the search's first measurement. The value does not
-    depend on the device's scale, and uses measurements only.
+    A latency ℓ is given as ``ln(ℓ/ℓ₀)``, clipped to ±10. ℓ₀ is the search's first finite measurement. The
+    value does not depend on the device's scale, and uses measurements only.
     """
 
     def __init__(self, n: int) -> None:
@@ -66,8 +66,7 @@ class Observer:
         """Forget the past, and see the start cells ``(n,)`` with their latencies ``(n,)`` in ms."""
         self._seen[:] = 0
         self._seen[:, : STATE_SIZE - 1] = _one_hot_cells()[archs]
-        # a start that does not compile has no latency to compare with: ℓ₀ is then 1 ms
-        self._log_first = np.log(np.where(np.isfinite(latency_ms), latency_ms, 1.0))
+        self._log_first = np.log(latency_ms)
         return self._seen.copy()
 
     def observe(
@@ -80,7 +79,9 @@ class Observer:
         newest[:, :STATE_SIZE] = seen[:, :STATE_SIZE]
         newest[:, STATE_SIZE:] = _one_hot_actions()[actions]
         seen[:, : STATE_SIZE - 1] = _one_hot_cells()[archs]
-        relative = np.log(latency_ms) - self._log_first
+        log_latency = np.log(latency_ms)
+        first = self._log_first = np.where(np.isfinite(self._log_first), self._log_first, log_latency)
+        relative = log_latency - np.where(np.isfinite(first), first, 0)  # a failed cell is infinitely slow
         seen[:, STATE_SIZE - 1] = np.clip(relative, -LATENCY_BOUND, LATENCY_BOUND)
         return seen.copy()
 

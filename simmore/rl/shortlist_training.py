@@ -21,7 +21,7 @@ from simmore import devices, parallel, space
 from simmore.models import acquisition
 from simmore.models.known import known_devices, tables
 from simmore.models.posterior import Sampler
-from simmore.models.priors import Prior, mixture_prior
+from simmore.models.priors import COARSE, Prior, mixture_prior
 from simmore.models.variances import fit_variances
 from simmore.rl import learner
 from simmore.rl.policy import POLICIES
@@ -86,8 +86,9 @@ class ResampledDevices:
             if np.quantile(shape, 0.02) >= 0.03:  # almost all latencies are positive
                 break
         latency = np.maximum(shape, 0.005) * self._scale_ms[d]
-        if prior.inflation is not None and prior.inflation.whole_ms[d]:
-            latency = np.maximum(np.round(latency), 1)  # a phone keeps its scale: it belongs to the timer
+        if prior.inflation is not None and prior.inflation.resolution[d] > COARSE:
+            step = prior.inflation.resolution[d] * self._scale_ms[d]
+            latency = np.maximum(np.round(latency / step), 1) * step  # such a device keeps its scale, like its timer
         else:
             latency *= np.exp(rng.normal())
         weights = prior.weights.copy()

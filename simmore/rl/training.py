@@ -11,7 +11,8 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -25,7 +26,7 @@ from tqdm.auto import tqdm
 
 from simmore import data, devices, parallel, space
 from simmore.errors import needs
-from simmore.files import replace
+from simmore.files import read_kept, replace
 from simmore.rl import learner, mdp
 from simmore.rl.policy import Policy
 
@@ -153,7 +154,8 @@ def train(
         p of all cells, ``(15625,)``.
     folder
         Folder for checkpoints, with a subfolder for each set of arguments. An interrupted training is resumed from
-        its last checkpoint, with identical results; a finished one is read back.
+        its last checkpoint, with identical results; a finished one is read back. A damaged checkpoint is set aside,
+        and the training begins anew.
     progress
         Show a progress bar, in a terminal or a notebook.
     description
@@ -171,8 +173,9 @@ def train(
         origin = _origin(settings, sampler, score, table_ms)
         digest = hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()
         checkpoint = folder / digest[:16] / "checkpoint.pt" if folder is not None else None
-        model = make_model(settings, sampler, score, table_ms)
-        curve, spent = _resume(model, checkpoint)
+        new_model = partial(make_model, settings, sampler, score, table_ms)
+        resumed = read_kept(checkpoint, partial(_resume, new_model, settings)) if checkpoint is not None else None
+        model, curve, spent = resumed or (new_model(), [], 0.0)
         with tqdm(
             total=settings.total_steps,
             initial=model.num_timesteps,
@@ -325,14 +328,21 @@ def _save_checkpoint(file: Path, model: OnPolicyAlgorithm, curve: list[dict[str,
     replace(file, buffer.getvalue())
 
 
-def _resume(model: OnPolicyAlgorithm, file: Path | None) -> tuple[list[dict[str, float]], float]:
-    """Load the checkpoint, if there is one, into the model; return its curve and the seconds spent."""
+def _resume(
+    new_model: Callable[[], OnPolicyAlgorithm], settings: Settings, content: bytes
+) -> tuple[OnPolicyAlgorithm, list[dict[str, float]], float]:
+    """A model, its curve and the seconds spent, from the content of a checkpoint; raises if it is damaged."""
     import torch
 
-    if file is None or not file.exists():
-        return [], 0.0
-    saved = torch.load(file, weights_only=True)
+    if zipfile.ZipFile(io.BytesIO(content)).testzip() is not None:  # torch does not compare checksums
+        raise ValueError("a checksum is wrong")
+    saved = torch.load(io.BytesIO(content), weights_only=True)
+    steps, curve = saved["num_timesteps"], list(saved["curve"])
+    expected = list(range(0, steps + 1, settings.evaluate_every))
+    if steps > settings.total_steps or [row["timestep"] for row in curve] != expected:
+        raise ValueError(f"its learning curve does not end at {steps} of {settings.total_steps} steps")
+    model = new_model()  # loading may fail halfway
     model.policy.load_state_dict(saved["policy"])
     model.policy.optimizer.load_state_dict(saved["optimizer"])
-    model.num_timesteps = saved["num_timesteps"]
-    return list(saved["curve"]), float(saved["seconds"])
+    model.num_timesteps = steps
+    return model, curve, float(saved["seconds"])

@@ -68,7 +68,7 @@ def test_images_that_do_not_fit_the_network_are_an_error():
 
 def test_skip_score_is_the_mean_reach_of_skip_connect_edges():
     assert proxies.skip_score(0) == pytest.approx(1 / 3)
-    assert proxies.skip_score(space.to_arch("000100")) == 2  # one edge, 0→3, over two nodes
+    assert proxies.skip_score(space.to_arch((0, 0, 0, 1, 0, 0))) == 2  # one edge, 0→3, over two nodes
     assert proxies.skip_score(space.to_arch("333333")) == 0
     expected = []
     for ops in space.all_ops().tolist():

@@ -31,7 +31,7 @@ def test_canonical_forms_of_cells_computed_by_hand():
     form = space.canonical_form(space.to_arch("332140"))
     assert sorted(form.ops) == sorted((3, 0, 0, 1, 4, 0))
     assert (sum(form.reads), form.reads_of_zero) == (3, 0)
-    form = space.canonical_form(space.to_arch("000223"))  # nodes 1 and 2 are zero
+    form = space.canonical_form(space.to_arch((0, 0, 0, 2, 2, 3)))  # nodes 1 and 2 are zero
     assert form.ops == (0, 0, 0, 2, 0, 0)
     assert (form.reads, form.reads_of_zero) == ((1, 0, 0), 2)
 

@@ -20,7 +20,7 @@ def small_parts(count):
     return [part._replace(size=8, batch=6) for part in parts.parts("naswot", "cifar10", 0)[:count]]
 
 
-def test_damaged_parts_are_scored_again_and_the_others_kept(tmp_path):
+def test_damaged_parts_are_scored_again_and_the_others_kept(tmp_path, capsys):
     wanted = small_parts(4)
     assert len(list(parts.score_parts(wanted, tmp_path, n_jobs=1))) == 4
     before = parts.read_parts(wanted, tmp_path)
@@ -33,10 +33,34 @@ def test_damaged_parts_are_scored_again_and_the_others_kept(tmp_path):
     altered.write_bytes(flipped)
     kept.rename(tmp_path / wanted[2].path)  # the file of another part
     assert parts.read_parts(wanted, tmp_path) == {}
+    assert truncated.with_name(f"{truncated.name}.unreadable").read_bytes() == whole[: len(whole) // 2]
+    assert capsys.readouterr().err.count("is damaged and is computed again") == 3
     list(parts.score_parts(wanted, tmp_path, n_jobs=1))
     for part, found in parts.read_parts(wanted, tmp_path).items():
         np.testing.assert_array_equal(found.archs, before[part].archs)
         np.testing.assert_array_equal(found.values, before[part].values)
+
+
+@pytest.mark.parametrize(
+    "content", ["nothing", "text", "no number", "too few", "another array", "an object", "infinite seconds"]
+)
+def test_a_part_with_any_other_content_is_set_aside(tmp_path, capsys, content):
+    (part,) = small_parts(1)
+    archs, numbers = part.archs(), np.zeros(len(part.archs()))
+    contents = {
+        "no number": {"archs": archs, "values": numbers * np.nan, "seconds": numbers},
+        "too few": {"archs": archs, "values": numbers[1:], "seconds": numbers},
+        "another array": {"archs": archs, "values": numbers},
+        "an object": {"archs": archs, "values": numbers.astype(object), "seconds": numbers},
+        "infinite seconds": {"archs": archs, "values": numbers, "seconds": numbers + np.inf},
+    }
+    file = tmp_path / part.path
+    file.parent.mkdir()
+    file.write_bytes({"nothing": b"", "text": b"text"}.get(content, b""))
+    if content in contents:
+        np.savez(file, allow_pickle=True, **contents[content])
+    assert parts.read_parts([part], tmp_path) == {} and not file.exists()
+    assert file.with_name(f"{file.name}.unreadable").exists() and capsys.readouterr().err.count("\n") == 1
 
 
 KILLED = """

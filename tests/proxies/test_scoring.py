@@ -62,7 +62,7 @@ def test_a_job_with_wrong_arguments_is_an_error(arguments, message):
 
 def test_live_scores_equal_the_stored_table():
     table = data.scores("cifar10")
-    no_path = space.to_arch("000000")
+    no_path = space.to_arch([0] * 6)
     live = scoring.score([space.to_string(4), "".join(map(str, space.to_ops(11))), no_path])
     assert live.index.tolist() == [4, 11, no_path]
     for name in ("naswot", "logsynflow", "skip", "score", "params", "flops"):

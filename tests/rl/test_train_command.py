@@ -23,6 +23,19 @@ def test_train_writes_one_file_and_keeps_dots_in_its_name(tmp_path):
     assert {each.name for each in tmp_path.iterdir()} == {"build", file.name}
 
 
+def test_names_that_differ_after_a_dot_are_two_files(tmp_path):
+    for name in ("ctrl_v1.5", "ctrl_v1.6"):
+        assert train(tmp_path / name, "--steps", 5_000).exit_code == 0
+    assert {"ctrl_v1.5.safetensors", "ctrl_v1.6.safetensors"} <= {each.name for each in tmp_path.iterdir()}
+    assert isinstance(train(tmp_path / "ctrl_v1.5", "--steps", 5_000).exception, FileExistsError)
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_training(tmp_path):
+    (tmp_path / "file").touch()
+    refused = train(tmp_path / "file" / "mine", "--steps", 5_000)
+    assert isinstance(refused.exception, OSError) and not (tmp_path / "build").exists()
+
+
 def test_train_overwrites_only_with_force(tmp_path):
     file = policy.load("heldout").save(tmp_path / "mine")
     before = file.read_bytes()

@@ -50,6 +50,39 @@ def test_an_interrupted_training_resumes_with_identical_results(tmp_path, monkey
     assert same(finished.policy, whole.policy) and finished.curve.equals(whole.curve)
 
 
+DAMAGES = {
+    "empty": lambda content: b"",
+    "garbage": lambda content: b"no checkpoint",
+    "truncated": lambda content: content[: len(content) // 2],
+    "altered": lambda content: content[:20_000] + bytes([content[20_000] ^ 1]) + content[20_001:],
+}
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, "of a larger network", "of a longer training"])
+def test_a_damaged_checkpoint_is_set_aside_and_the_training_begins_anew(
+    tmp_path, capsys, synthetic, conv_score, damage
+):
+    settings = dataclasses.replace(TINY, total_steps=1_000)
+    whole = training.train(settings, synthetic, conv_score, folder=tmp_path, progress=False)
+    (file,) = tmp_path.glob("*/checkpoint.pt")
+    if damage in DAMAGES:
+        file.write_bytes(DAMAGES[damage](file.read_bytes()))
+    else:
+        change = {"hidden": (64, 65)} if damage == "of a larger network" else {"total_steps": 2_000}
+        other = dataclasses.replace(settings, **change)
+        training.train(other, synthetic, conv_score, folder=tmp_path / "other", progress=False)
+        (wrong,) = tmp_path.glob("other/*/checkpoint.pt")
+        wrong.replace(file)
+    damaged = file.read_bytes()
+    again = training.train(settings, synthetic, conv_score, folder=tmp_path, progress=False)
+    assert same(again.policy, whole.policy) and again.curve.equals(whole.curve)
+    said = capsys.readouterr().err
+    assert "checkpoint.pt is damaged" in said and said.count("\n") == 1
+    assert file.with_name("checkpoint.pt.unreadable").read_bytes() == damaged
+    training.train(settings, synthetic, conv_score, folder=tmp_path, progress=False)
+    assert capsys.readouterr().err == ""
+
+
 def test_different_trainings_do_not_share_checkpoints(tmp_path, synthetic, conv_score):
     table_ms = np.ones(15_625) + np.arange(15_625)
     for settings, score, table in (
