@@ -1,7 +1,7 @@
 """Where tables come from: the registry and its files, the benchmark's tables, and tables that users bring.
 
 - Installed with the project: `accuracy`, `parameters`, `nats_gpu_latency_ms`, `device_operations`, `scores`, and
-  `latency_table` of the benchmarked runtimes (`BENCHMARKED`).
+  `latency_table` of the benchmarked runtimes (`BENCHMARKED`, and samples of cells in `BLIND`).
 - Downloaded once: `latency_table` of `MEASURED` devices, `published_scores`.
 - The user's own: `latency_csv`, `measured_csv`, `nats_archive`, `hw_nas_bench`.
 
@@ -14,11 +14,12 @@ from simmore.data.csv_tables import latency_csv, measured_csv
 from simmore.data.datasets import DATASETS, Task, task
 from simmore.data.latency_tables import benchmark_metadata, device_operations, latency_table
 from simmore.data.nats import accuracy, nats_gpu_latency_ms, parameters
-from simmore.data.registry import BENCHMARKED, MEASURED, REGISTRY, fetch, fetch_all, mirror, status
+from simmore.data.registry import BENCHMARKED, BLIND, MEASURED, REGISTRY, fetch, fetch_all, mirror, status
 from simmore.data.score_tables import published_scores, scores
 
 __all__ = [
     "BENCHMARKED",
+    "BLIND",
     "DATASETS",
     "MEASURED",
     "REGISTRY",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from simmore import space
 from simmore.data.arrays import load_columns, read_only
 from simmore.data.pickles import torch_list
-from simmore.data.registry import BENCHMARKED, MEASURED, fetch
+from simmore.data.registry import BENCHMARKED, BLIND, MEASURED, fetch
 from simmore.errors import DataError, TableMissing
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ def latency_table(device: str) -> NDArray[np.float64]:
     ----------
     device
         One of `MEASURED` (the number after the name of a GPU is the batch size; phones report whole milliseconds),
-        or one of `BENCHMARKED`, the runtimes that this project measured (infinite for a cell that failed).
+        or one of `BENCHMARKED`, the runtimes that this project measured (infinite for a cell that failed), or one of
+        `BLIND`, of which this project measured a sample of the cells (NaN for the others).
 
     Raises
     ------
@@ -42,19 +43,20 @@ def latency_table(device: str) -> NDArray[np.float64]:
     """
     if device in MEASURED:
         return read_only(np.array(torch_list(fetch(f"latency/{device}")), dtype=np.float64))
-    if device not in BENCHMARKED:
-        known = ", ".join((*MEASURED, *BENCHMARKED))
+    if device not in (*BENCHMARKED, *BLIND):
+        known = ", ".join((*MEASURED, *BENCHMARKED, *BLIND))
         raise TableMissing(f"There is no measured table of {device!r}: choose one of {known}.")
     file = fetch(f"latency/{device}")
     remedy = "restore it with git, or measure it again with `make own-devices`"
     latency_ms = load_columns(file, remedy)["latency_ms"].astype(np.float64)
-    if not (latency_ms > 0).all() or not np.isfinite(latency_ms).any():
+    absent = np.isnan(latency_ms) & (device in BLIND)  # not in the sample
+    if not ((latency_ms > 0) | absent).all() or not np.isfinite(latency_ms).any():
         raise DataError(f"{file} does not hold {space.N_ARCHS} positive latencies: {remedy}.")
     return read_only(latency_ms)
 
 
 def benchmark_metadata(device: str) -> dict[str, Any]:
-    """How a benchmarked runtime (one of `BENCHMARKED`) was measured: machine, versions, date, method, repeatability.
+    """How one of `BENCHMARKED` or `BLIND` was measured: machine, versions, date, method, repeatability.
 
     Raises
     ------

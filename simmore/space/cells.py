@@ -4,7 +4,7 @@ A cell has four nodes and six edges, `EDGES`. Each edge holds one of five `OPERA
 A cell has three representations:
 
 - ``arch``: the NATS index, 0 … 15,624; all public tables are in this order;
-- ``ops``: six digits 0–4, one per edge, as an array ``(…, 6)``;
+- ``ops``: six digits 0–4, one per edge in the order of `EDGES`, each a place in `OPERATIONS`; an array ``(…, 6)``;
 - ``arch_str``: NATS-Bench's string, ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
 
 Source: Dong et al. (2021), *NATS-Bench*; the paper's section 3.1 (its five positions and "identity" are a slip).
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import product
 
@@ -109,30 +109,101 @@ def to_string(arch: int) -> str:
     return _string(to_ops(arch))
 
 
-def to_arch(cell: str | int) -> int:
-    """NATS index of one cell, given as its string, as six digits (``"421211"``) or as the index itself.
+def to_arch(cell: str | int | Sequence[int] | Sequence[str] | NDArray[np.integer]) -> int:
+    """NATS index of one cell that a user names.
 
-    >>> to_arch("421211")
-    0
+    Parameters
+    ----------
+    cell
+        One of
+
+        - the NATS index, as a number or as text: ``12``, ``"12"``;
+        - NATS-Bench's string, with or without spaces around ``|``, ``+`` and ``~``;
+        - six digits 0–4, as text or as a sequence: ``"421211"``, ``(4, 2, 1, 2, 1, 1)``, ``"(4, 2, 1, 2, 1, 1)"``.
+          Digit k is the place in `OPERATIONS` of the operation on edge k of `EDGES`;
+        - six names of `OPERATIONS`, in the order of `EDGES`.
+
+        Six digits as text are ambiguous where they could also be an index with leading zeros, that is, where their
+        number is below 15,625 (they start with 00 or 01): ``"000012"`` is refused.
 
     Raises
     ------
     ValueError
-        If it is none of the three; the message shows a valid cell.
+        If it is no cell, or ambiguous. The message says why, and shows a valid cell.
+
+    Examples
+    --------
+    >>> to_arch("421211")
+    0
+    >>> to_arch(("avg_pool_3x3", "nor_conv_1x1", "skip_connect", "nor_conv_1x1", "skip_connect", "skip_connect"))
+    0
     """
-    text = str(cell).strip()
-    if re.fullmatch(r"[0-4]{6}", text):
-        return int(to_archs([int(digit) for digit in text]))
-    if re.fullmatch(r"\d{1,5}", text) and int(text) < N_ARCHS:
-        return int(text)
-    arch = _arch_of_string().get(re.sub(r"\s", "", text))
-    if arch is None:
+    if isinstance(cell, bool):
+        raise _no_cell(str(cell))
+    if isinstance(cell, int | np.integer):
+        if 0 <= cell < N_ARCHS:
+            return int(cell)
+        raise _no_cell(str(cell), "a number is an index; six digits are a text or a sequence")
+    if not isinstance(cell, str):
+        return _arch_of_sequence(cell)
+    text = re.sub(r"\s*([|+~])\s*", r"\1", cell.strip())
+    if (arch := _arch_of_string().get(text)) is not None:
+        return arch
+    if re.fullmatch(r"[(\[]\s*[0-4](\s*,\s*[0-4]){5}\s*[)\]]", text):
+        return _arch_of_sequence([int(digit) for digit in re.findall("[0-4]", text)])
+    if not re.fullmatch("[0-9]{1,6}", text):
+        raise _no_cell(text)
+    number = int(text)
+    if number < N_ARCHS and len(text) < N_EDGES:
+        return number
+    digits = [int(digit) for digit in text]
+    if max(digits) >= N_OPERATIONS:
+        raise _no_cell(text, f"an index has no leading zeros, so write {number}" if number < N_ARCHS else "")
+    if len(digits) < N_EDGES:
+        raise _no_cell(text)
+    if number < N_ARCHS:
         raise ValueError(
-            f"{text[:120]!r} is no cell of the search space: expected a NATS index from 0 to {N_ARCHS - 1}, "
-            f"six digits from 0 to {N_OPERATIONS - 1}, or a string like {to_string(0)!r} "
-            f"with the operations {', '.join(OPERATIONS)}"
+            f"{text!r} is the NATS index {number} with leading zeros, or the six digits {', '.join(text)}: write "
+            f"{number} for the index, or {_string(digits)!r} for the digits"
         )
-    return arch
+    return int(to_archs(digits))
+
+
+def _arch_of_sequence(cell: Sequence[int] | Sequence[str] | NDArray[np.integer]) -> int:
+    """NATS index of six digits or of six names of operations."""
+    parts = list(cell) if isinstance(cell, Sequence | np.ndarray) and len(cell) == N_EDGES else []
+    if parts and all(isinstance(part, str) and part in OPERATIONS for part in parts):
+        return int(to_archs([OPERATIONS.index(str(part)) for part in parts]))
+    whole = all(isinstance(part, int | np.integer) and not isinstance(part, bool) for part in parts)
+    if parts and whole and all(0 <= part < N_OPERATIONS for part in parts):
+        return int(to_archs([int(part) for part in parts]))
+    raise _no_cell(str(cell))
+
+
+def _no_cell(text: str, why: str = "") -> ValueError:
+    """The error for a text that is no cell, with the reason."""
+    why = why or _fault(text)
+    return ValueError(
+        f"{text[:120]!r} is no cell of the search space{f' ({why})' if why else ''}: expected a NATS index from 0 to "
+        f"{N_ARCHS - 1}, six digits from 0 to {N_OPERATIONS - 1}, or a string like {to_string(0)!r} "
+        f"with the operations {', '.join(OPERATIONS)}"
+    )
+
+
+def _fault(text: str) -> str:
+    """What is wrong with a text that is meant as NATS-Bench's string; empty if it is not."""
+    if "~" not in text and "|" not in text:
+        return ""
+    edges = [edge for edge in re.split(r"[|+]", text) if edge]
+    if len(edges) != N_EDGES:
+        return f"it has {len(edges)} operations between bars instead of {N_EDGES}"
+    for place, (edge, (source, _)) in enumerate(zip(edges, EDGES, strict=True), start=1):
+        name, _, node = edge.partition("~")
+        if name not in OPERATIONS:
+            return f"operation {place} is {name[:40]!r}"
+        if node != str(source):
+            return f"operation {place} ends with {'~' + node[:40]!r} instead of '~{source}'"
+    return "its bars and plus signs are not those of the example"
 
 
 def operation_counts(archs: ArrayLike) -> NDArray[np.int64]:

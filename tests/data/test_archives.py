@@ -1,7 +1,9 @@
 """Benchmark files that users have: each wrong one is refused with a sentence that names the file and the place."""
 
 import bz2
+import os
 import pickle
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 from simmore import data, space
 from simmore.data import archives
-from simmore.errors import DataError
+from simmore.errors import DataError, InputWarning
 
 N = space.N_ARCHS
 
@@ -59,7 +61,7 @@ def test_a_path_that_is_no_archive_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="is a file"):
         data.nats_archive(tmp_path / "file")
-    with pytest.raises(DataError, match=r"holds no meta\.pickle\.pbz2"):
+    with pytest.raises(DataError, match=r"holds no architecture, like 000000\.pickle\.pbz2: unpack it again"):
         data.nats_archive(tmp_path)
 
 
@@ -67,6 +69,20 @@ def test_an_archive_without_architectures_is_refused(copied):
     (copied / "000000.pickle.pbz2").unlink()
     with pytest.raises(DataError, match="holds no architecture"):
         data.nats_archive(copied)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_only_regular_files_of_an_archive_are_read(copied):
+    os.mkfifo(copied / "000001.pickle.pbz2")  # opening it would wait for a writer
+    assert data.nats_archive(copied, progress=False).index.tolist() == [0]
+
+
+@pytest.mark.parametrize("meta", [None, {"total_archs": N}, [1]])
+def test_an_archive_that_does_not_list_its_cells_is_read_and_says_so(copied, meta):
+    file = copied / "meta.pickle.pbz2"
+    file.write_bytes(bz2.compress(pickle.dumps(meta))) if meta else file.unlink()
+    with pytest.warns(InputWarning, match=r"meta\.pickle\.pbz2 does not list the cells.*NATS order is assumed"):
+        assert data.nats_archive(copied, progress=False).index.tolist() == [0]
 
 
 def test_an_archive_cannot_run_code(copied, evil):
@@ -113,14 +129,19 @@ def test_a_bz2_bomb_is_not_unpacked(copied, monkeypatch):
 # HW-NAS-Bench
 
 
+def configs() -> list[dict]:
+    return [{"name": "infer.tiny", "arch_str": string} for string in space.all_strings()]
+
+
 def hw_nas(**changes) -> dict:
     """HW-NAS-Bench's structure, with invented values."""
     metrics = {f"{device}_latency": [float(i + 1) for i in range(N)] for device in ("edgegpu", "raspi4", "edgetpu")}
     metrics["edgetpu_latency"][7] = -1
     metrics["edgegpu_energy"] = [1.0] * N
+    metrics["config"] = configs()
     metrics["eyeriss_arithmetic_intensity"] = [1.0] * N
     return {
-        "nasbench201": {"cifar10": metrics | changes, "cifar100": metrics},
+        "nasbench201": {"cifar10": metrics | changes, "cifar100": {}},
         "fbnet": {"raspi4_latency": {"a": 1}},
     }
 
@@ -131,16 +152,19 @@ def saved(tmp_path: Path, content: object) -> Path:
     return file
 
 
-def test_cells_that_did_not_compile_on_the_edgetpu_are_nan(tmp_path):
-    tables = data.hw_nas_bench(saved(tmp_path, hw_nas(config=configs())))
+def test_cells_that_did_not_compile_on_the_edgetpu_are_infinite(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tables = data.hw_nas_bench(saved(tmp_path, hw_nas()))
     assert list(tables) == ["edgegpu", "raspi4", "edgetpu"]
     assert tables["raspi4"][:3].tolist() == [1, 2, 3]
-    assert np.flatnonzero(np.isnan(tables["edgetpu"])).tolist() == [7]
+    assert np.flatnonzero(np.isinf(tables["edgetpu"])).tolist() == [7]
     assert all(table.shape == (N,) for table in tables.values())
 
 
-def configs() -> list[dict]:
-    return [{"name": "infer.tiny", "arch_str": string} for string in space.all_strings()]
+def test_a_file_that_does_not_say_which_cell_each_row_is_is_read_and_says_so(tmp_path):
+    with pytest.warns(InputWarning, match="does not list the cells.*NATS order is assumed"):
+        assert data.hw_nas_bench(saved(tmp_path, hw_nas(config=None)))["raspi4"][2] == 3
 
 
 def test_hw_nas_bench_may_hold_numpy_numbers(tmp_path):
@@ -154,11 +178,14 @@ def test_hw_nas_bench_may_hold_numpy_numbers(tmp_path):
     [
         ({"raspi4_latency": [1.0]}, r"'raspi4_latency' has the shape \(1,\)"),
         ({"raspi4_latency": ["a"] * N}, "'raspi4_latency' does not hold numbers"),
+        ({"raspi4_latency": [[1.0, 2.0], [3.0]]}, "'raspi4_latency' does not hold numbers"),
+        ({"raspi4_latency": 3}, "'raspi4_latency' does not hold numbers"),
+        ({"raspi4_latency": np.ones((N, 2), bool)}, r"'raspi4_latency' has the shape \(15625, 2\)"),
         ({"raspi4_latency": [1.0] * (N - 1) + [-1]}, "'raspi4_latency' gives cell 15624 -1.0 ms"),
         ({"edgetpu_latency": [1.0] * (N - 1) + [-2]}, "'edgetpu_latency' gives cell 15624 -2.0 ms"),
         ({"edgetpu_latency": [float("nan")] * N}, "gives cell 0 nan ms"),
         ({"fpga_latency": [float("inf")] * N}, "gives cell 0 inf ms"),
-        ({"config": [{"arch_str": space.to_string(0)}] * N}, "NATS order"),
+        ({"config": [{"arch_str": space.to_string(0)} for _ in range(N)]}, "NATS order"),
         ({"config": 3}, "NATS order"),
     ],
 )

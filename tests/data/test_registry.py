@@ -3,7 +3,9 @@
 import hashlib
 import http.server
 import io
+import os
 import pickle
+import socket
 import subprocess
 import sys
 import threading
@@ -26,7 +28,7 @@ N = space.N_ARCHS
 
 def test_every_table_has_a_unit_a_licence_and_a_citation():
     assert len(data.MEASURED) == len(set(data.MEASURED)) == 20
-    assert len(data.REGISTRY) == 3 + 1 + 3 + 4 + 20 + 12
+    assert len(data.REGISTRY) == 3 + 1 + 3 + 4 + 5 + 20 + 12
     for table in data.REGISTRY.values():
         assert table.licence and table.citation and table.unit
 
@@ -85,6 +87,7 @@ def test_the_error_for_an_unknown_table_names_the_registry():
 
 def test_every_table_is_found_in_the_mirror(upstream, forgotten, tmp_path):
     table = data.fetch_all(progress=False).set_index("name")
+    table = table[~table.index.isin([f"latency/{name}" for name in data.BLIND])]
     public = [name for name in data.REGISTRY if name.startswith("freerea/")]
     public += [f"latency/{device}" for device in data.MEASURED]
     assert (table.loc[public, "where"] == "mirror").all()
@@ -104,15 +107,27 @@ def test_a_mirror_that_is_not_there_is_an_error(monkeypatch):
 # downloads from a server in this process; its one table is a torch file of 15,625 numbers
 
 
+asked, trouble = [], []
+
+
 @pytest.fixture
 def server(monkeypatch, tmp_path, forgotten):
-    """A web server with one table, raspi4; an empty cache, and no mirror. Retries do not wait."""
+    """A web server with one table, raspi4; an empty cache, and no mirror. Retries do not wait.
+
+    `asked` has the paths that were asked for; `trouble` takes what happens to the next requests.
+    """
+    asked.clear()
+    trouble.clear()
     folder = tmp_path / "public"
     folder.mkdir()
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args):
             pass
+
+        def do_GET(self):
+            asked.append(self.path)
+            trouble.pop(0)(self) if trouble else super().do_GET()
 
     host = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
     threading.Thread(target=host.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -129,6 +144,25 @@ def server(monkeypatch, tmp_path, forgotten):
     yield folder
     host.shutdown()
     host.server_close()
+
+
+def drop(request):
+    """Close the connection without an answer."""
+    request.connection.shutdown(socket.SHUT_RDWR)
+    request.close_connection = True
+
+
+def truncate(request):
+    """Promise more than is sent."""
+    request.send_response(200)
+    request.send_header("Content-Length", "100000")
+    request.end_headers()
+    request.wfile.write(b"half")
+    drop(request)
+
+
+def busy(request):
+    request.send_error(503)
 
 
 def torch_file(content: object) -> bytes:
@@ -231,22 +265,58 @@ def test_offline_the_error_says_what_to_do_and_no_file_is_left(server, monkeypat
     assert cached_files(tmp_path) == []
 
 
+@pytest.mark.parametrize("happens", [drop, truncate, busy])
+def test_a_dropped_connection_is_tried_again_and_costs_no_table(server, happens):
+    trouble.extend([happens] * registry.RETRIES)
+    assert data.fetch("latency/raspi4").is_file() and len(asked) == 1 + registry.RETRIES
+
+
+@pytest.mark.parametrize(
+    ("happens", "says"),
+    [(drop, "connection was lost"), (truncate, "transfer was cut off.*IncompleteRead"), (busy, "503")],
+)
+def test_a_connection_that_is_dropped_each_time_does_not_stop_the_other_tables(server, tmp_path, happens, says):
+    trouble.extend([happens] * (1 + registry.RETRIES))
+    with pytest.raises(TableMissing, match=says):
+        data.fetch("latency/raspi4")
+    assert cached_files(tmp_path) == [] and data.fetch("latency/raspi4").is_file()
+
+
 def test_an_unreachable_host_is_tried_once_a_minute(server, monkeypatch):
-    import requests
-
-    asked = []
-
-    def get(url, **settings):
-        asked.append(url)
-        raise requests.ConnectionError("the name cannot be resolved")
-
-    monkeypatch.setattr(requests, "get", get)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(registry, "BASE_ADDRESS", f"http://127.0.0.1:{free.getsockname()[1]}/")
+    attempts = []
+    monkeypatch.setattr("pooch.core.time.sleep", attempts.append)
     data.fetch_all(progress=False)
-    assert len(asked) == 1
+    assert len(attempts) == registry.RETRIES
     now = time.monotonic()
     monkeypatch.setattr(registry.time, "monotonic", lambda: now + registry.RETRY_AFTER_S + 1)
     data.fetch_all(progress=False)
-    assert len(asked) == 2
+    assert len(attempts) == 2 * registry.RETRIES
+
+
+def test_a_host_without_an_address_is_unreachable(server, monkeypatch):
+    def unknown(*_, **__):
+        raise socket.gaierror("the name cannot be resolved")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    monkeypatch.setattr(registry, "BASE_ADDRESS", "http://nowhere.invalid/")
+    with pytest.raises(TableMissing, match="no connection"):
+        data.fetch("latency/raspi4")
+    assert "http://nowhere.invalid/" in registry._unreachable
+
+
+def test_what_killed_downloads_left_is_removed_after_a_day(server, tmp_path):
+    folder = data.fetch("latency/raspi4").parent
+    old, new, other = folder / "tmpabc_1234", folder / "tmpdef_5678", folder / "tmp_of_somebody_else"
+    (tmp_path / "cache" / ".fetching-old").mkdir()
+    for file in (old, new, other):
+        file.write_bytes(b"half")
+    for file in (old, other, tmp_path / "cache" / ".fetching-old"):
+        os.utime(file, (0, 0))
+    data.fetch_all(progress=False)
+    assert not old.exists() and new.exists() and other.exists() and not (tmp_path / "cache" / ".fetching-old").exists()
 
 
 def test_a_cache_that_cannot_be_written_is_named(server, monkeypatch, tmp_path):

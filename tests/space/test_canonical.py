@@ -5,12 +5,16 @@ import numpy as np
 from simmore import space
 
 
+def cell(digits: str) -> int:
+    return space.to_arch([int(digit) for digit in digits])
+
+
 def canonical(digits: str) -> tuple[int, ...]:
-    return space.canonical_form(space.to_arch(digits)).ops
+    return space.canonical_form(cell(digits)).ops
 
 
 def live(digits: str, **settings) -> str:
-    return "".join(str(int(edge)) for edge in space.live_edges(space.to_arch(digits), **settings))
+    return "".join(str(int(edge)) for edge in space.live_edges(cell(digits), **settings))
 
 
 def test_an_edge_is_live_if_it_leads_to_the_output():
@@ -34,8 +38,8 @@ def test_live_edges_of_many_cells_are_those_of_each():
 
 
 def test_a_convolution_of_zero_can_change_the_output_and_a_pooling_of_zero_cannot():
-    assert space.live_ops(space.to_arch("000130")) == (0, 0, 0, 1, 3, 0)
-    assert space.live_ops(space.to_arch("000140")) == (0, 0, 0, 1, 0, 0)
+    assert space.live_ops(cell("000130")) == (0, 0, 0, 1, 3, 0)
+    assert space.live_ops(cell("000140")) == (0, 0, 0, 1, 0, 0)
 
 
 def test_cells_with_the_two_inner_nodes_exchanged_have_the_same_canonical_form():
@@ -59,7 +63,7 @@ def test_every_cell_is_in_one_of_7209_classes():
 
 
 def test_convolutions_that_read_a_node_are_counted():
-    form = space.canonical_form(space.to_arch("330320"))  # 0→1, 0→2, 0→3 and 1→3 are convolutions
+    form = space.canonical_form(cell("330320"))  # 0→1, 0→2, 0→3 and 1→3 are convolutions
     assert sum(form.reads) == 4 and form.reads_of_zero == 0
-    nothing = space.canonical_form(space.to_arch("000223"))  # nodes 1 and 2 are zero
+    nothing = space.canonical_form(cell("000223"))  # nodes 1 and 2 are zero
     assert (nothing.ops, nothing.reads, nothing.reads_of_zero) == ((0, 0, 0, 2, 0, 0), (1, 0, 0), 2)
