@@ -1,9 +1,17 @@
 """Devices: what a device is, the devices known by name, the distribution of synthetic devices Ξ, and the reward."""
 
-from simmore.devices.device import AdditiveDevice, Device, TableDevice, all_operation_counts, operation_latencies
+from simmore.devices.device import (
+    AdditiveDevice,
+    Device,
+    TableDevice,
+    all_operation_counts,
+    measured_cells,
+    operation_latencies,
+    whole_table,
+)
 from simmore.devices.groups import PAPER_DEVICES, TEST_DEVICES, family, without_family
-from simmore.devices.known import NAMES, available, benchmarked_devices, load, test_devices
-from simmore.devices.reward import inverse_latency, normalised_regret, optimum, random_search_reward, reward
+from simmore.devices.known import NAMES, available, benchmarked_devices, from_csv, load, test_devices
+from simmore.devices.reward import bounds, inverse_latency, normalised_regret, optimum, random_search_reward, reward
 from simmore.devices.synthetic import SyntheticDevices
 
 __all__ = [
@@ -17,14 +25,18 @@ __all__ = [
     "all_operation_counts",
     "available",
     "benchmarked_devices",
+    "bounds",
     "family",
+    "from_csv",
     "inverse_latency",
     "load",
+    "measured_cells",
     "normalised_regret",
     "operation_latencies",
     "optimum",
     "random_search_reward",
     "reward",
     "test_devices",
+    "whole_table",
     "without_family",
 ]

@@ -29,7 +29,14 @@ class TableDevice:
     Attributes
     ----------
     table
-        Latency in ms, ``(cells,)``, in NATS order; NaN or inf where a cell did not compile.
+        Latency in ms, ``(cells,)``, in NATS order: infinite for a cell that failed to compile or run, NaN for a cell
+        that is not in the table because it was not measured.
+
+    Raises
+    ------
+    ValueError
+        For another shape, for latencies that are not positive, and for a table without a finite latency; from
+        `latency_ms` for a cell that is not in the table.
     """
 
     name: str
@@ -39,12 +46,24 @@ class TableDevice:
         table = np.asarray(self.table, dtype=np.float64)
         if table.shape != (space.N_ARCHS,):
             raise ValueError(f"{self.name}: a latency table has shape ({space.N_ARCHS},), got {table.shape}")
-        if not np.isfinite(table).any() or np.nanmin(table) <= 0:
+        if not np.isfinite(table).any() or not np.nanmin(table) > 0:
             raise ValueError(f"{self.name}: latencies are positive numbers of ms")
-        object.__setattr__(self, "table", np.where(np.isfinite(table), table, np.inf))
+        object.__setattr__(self, "table", table)
+
+    @property
+    def measured(self) -> NDArray[np.bool_]:
+        """Which cells are in the table, ``(cells,)``; failed ones are."""
+        return ~np.isnan(self.table)
 
     def latency_ms(self, archs: ArrayLike) -> NDArray[np.float64]:
-        return self.table[np.asarray(archs)]
+        latency = self.table[np.asarray(archs)]
+        if np.isnan(latency).any():
+            absent = np.asarray(archs).ravel()[np.isnan(latency).ravel()][0]
+            raise ValueError(
+                f"cell {absent} is not in the table of {self.name}, which has {self.measured.sum():,} of the "
+                f"{space.N_ARCHS:,} cells: measure it, and add it to the table"
+            )
+        return latency
 
 
 @dataclass(frozen=True)
@@ -68,6 +87,19 @@ class AdditiveDevice:
 
     def latency_ms(self, archs: ArrayLike) -> NDArray[np.float64]:
         return all_operation_counts()[np.asarray(archs)] @ self.operation_ms
+
+
+def measured_cells(device: Device) -> NDArray[np.int64]:
+    """NATS indices of the cells that a device can be asked for, ``(n,)``: all but those that its table lacks."""
+    measured: NDArray[np.bool_] | None = getattr(device, "measured", None)
+    return np.arange(space.N_ARCHS) if measured is None else np.flatnonzero(measured)
+
+
+def whole_table(device: Device) -> NDArray[np.float64]:
+    """Latencies of all cells, ``(cells,)`` in ms: infinite for a failed cell, NaN for one that the table lacks."""
+    cells, table = measured_cells(device), np.full(space.N_ARCHS, np.nan)
+    table[cells] = device.latency_ms(cells)
+    return table
 
 
 @cache

@@ -235,7 +235,8 @@ class Explorer:
         text = self.start.value.strip()
         if text:
             return space.to_arch(text)
-        start = int(self.shared.rng.integers(space.N_ARCHS))
+        on_all = ~np.isnan([panel.profile.latency_ms for panel in self.shown]).any(axis=0)
+        start = int(self.shared.rng.choice(np.flatnonzero(on_all)))
         self.start.placeholder = f"random: {start}"
         return start
 

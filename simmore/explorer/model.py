@@ -45,14 +45,18 @@ class Profile:
 
     @cached_property
     def latency_ms(self) -> NDArray[np.float64]:
-        """``(cells,)``; inf for a cell that does not compile."""
-        return self.device.latency_ms(np.arange(space.N_ARCHS))
+        """``(cells,)``; inf for a cell that does not compile, NaN for one that the table lacks."""
+        return devices.whole_table(self.device)
+
+    @property
+    def operation_ms(self) -> NDArray[np.float64]:
+        """Latency of each operation on one edge, ``(operations,)``; NaN where the table lacks its cell."""
+        return self.latency_ms[space.single_operation_archs()] / space.N_EDGES
 
     @cached_property
     def range_ms(self) -> tuple[float, float]:
         """Latency of the fastest and of the slowest cell."""
-        finite = self.latency_ms[np.isfinite(self.latency_ms)]
-        return float(finite.min()), float(finite.max())
+        return devices.bounds(self.latency_ms)
 
     @cached_property
     def inverse_latency(self) -> NDArray[np.float64]:
@@ -67,11 +71,12 @@ class Profile:
     @cached_property
     def optimum(self) -> int:
         """h*, the cell with the highest reward."""
-        return int(self.reward.argmax())
+        return int(np.nanargmax(self.reward))
 
     def percentile(self, arch: int) -> float:
         """Share of the cells that are slower than this one, in %: 100 is the fastest."""
-        return float(100 * (self.latency_ms > self.latency_ms[arch]).mean())
+        cells = devices.measured_cells(self.device)
+        return float(100 * (self.latency_ms[cells] > self.latency_ms[arch]).mean())
 
 
 @dataclass(frozen=True)
@@ -163,7 +168,7 @@ def trace(
     max_latency_ms
         A latency limit.
     """
-    problem = Problem(profile.score, max_latency_ms=max_latency_ms)
+    problem = Problem(profile.score, max_latency_ms=max_latency_ms).on(profile.device)
     session = Session(strategy, problem, without=without, budget=budget, start=start, seed=seed)
     found = run(session, profile.device)
     after: dict[int, Belief] = {}  # by distinct cells measured: a revisited cell changes nothing
@@ -183,7 +188,7 @@ def uploaded(name: str, content: bytes) -> devices.TableDevice:
     Raises
     ------
     simmore.errors.DataError
-        If it is not such a table. The message names the uploaded file and the row.
+        If it is not such a table, or lacks cells. The message names the uploaded file and the row.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "upload.csv"
@@ -192,4 +197,9 @@ def uploaded(name: str, content: bytes) -> devices.TableDevice:
             latency_ms = data.latency_csv(file)
         except DataError as error:
             raise DataError(str(error).replace(str(file), name)) from None
+    if n_missing := int(np.isnan(latency_ms).sum()):
+        raise DataError(
+            f"{name} lacks {n_missing:,} of the {space.N_ARCHS:,} cells, and the explorer shows all: search a table of "
+            "some cells with `simmore search --latency-table`."
+        )
     return devices.TableDevice(Path(name).stem[:40] or "own table", latency_ms)

@@ -187,7 +187,7 @@ class DevicePanel:
         self._quiet = True
         try:
             if not moved:
-                operation_ms = devices.operation_latencies(device)
+                operation_ms = self.profile.operation_ms
                 operation_ms = np.where(np.isfinite(operation_ms), operation_ms, self._usual_maxima)
                 maxima = np.maximum(self._usual_maxima, 1.1 * operation_ms).tolist()
                 with self.sliders.hold_sync():
@@ -255,7 +255,7 @@ class DevicePanel:
                 return
             profile, by_latency = self.profile, self._axes[0] == "latency"
             if self.limit_ms.value <= 0:
-                self.limit_ms.value = float(f"{np.median(profile.latency_ms):.3g}")
+                self.limit_ms.value = float(f"{np.nanmedian(profile.latency_ms):.3g}")
             limit = self.limit_ms.value
             best = best_within(self.y, profile.latency_ms, limit)
             with self.plane.hold_sync():

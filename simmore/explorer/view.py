@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import Any
 
 import numpy as np
 
-from simmore import data, devices, space
+from simmore import data, space
 from simmore.explorer.model import Belief, Profile, Trace
 from simmore.plots.labels import OPERATION_LABELS
 
@@ -74,15 +74,18 @@ def cell_graph(arch: int) -> str:
 def cell_card(arch: int, what: str, profiles: Sequence[Profile]) -> str:
     """One cell: its graph, its string, its accuracies, and its latency and reward on each device."""
     accuracies = _rows([(label, f"{data.accuracy(name)[arch]:.2f} %") for name, label in DATASET_LABELS.items()])
-    values = [
-        ("latency", [f"{p.latency_ms[arch]:.4g} ms" for p in profiles]),
-        ("faster than", [f"{p.percentile(arch):.1f} %" for p in profiles]),
-        ("ℓ̄ (1: fastest)", [f"{p.inverse_latency[arch]:.3f}" for p in profiles]),
-        ("reward r = p + ℓ̄", [f"{p.reward[arch]:.3f}" for p in profiles]),
-        ("rank by reward", [f"{1 + int((p.reward > p.reward[arch]).sum()):,}" for p in profiles]),
+    values: list[tuple[str, Callable[[Profile], str]]] = [
+        ("latency", lambda p: f"{p.latency_ms[arch]:.4g} ms"),
+        ("faster than", lambda p: f"{p.percentile(arch):.1f} %"),
+        ("ℓ̄ (1: fastest)", lambda p: f"{p.inverse_latency[arch]:.3f}"),
+        ("reward r = p + ℓ̄", lambda p: f"{p.reward[arch]:.3f}"),
+        ("rank by reward", lambda p: f"{1 + int((p.reward > p.reward[arch]).sum()):,}"),
     ]
     names = "".join(f"<th>{escape(short(p.device.name))}</th>" for p in profiles)
-    on_devices = "".join(f"<tr><td>{label}</td>{_fields(row)}</tr>" for label, row in values)
+    on_devices = "".join(
+        f"<tr><td>{label}</td>{_fields(['–' if np.isnan(p.latency_ms[arch]) else field(p) for p in profiles])}</tr>"
+        for label, field in values
+    )
     score = profiles[0].score[arch]
     return (
         f'<h3>{escape(what)}</h3><div class="simmore-cell"><div>{cell_graph(arch)}'
@@ -127,11 +130,12 @@ def _device(profile: Profile, now: Belief) -> str:
     head = "".join(f"<th>{label}</th>" for label in (*OPERATION_LABELS, "fastest", "slowest"))
     operations = [np.nan] * space.N_OPERATIONS if now.operation_ms is None else now.operation_ms
     estimated = (*operations, *(now.range_ms or (np.nan, np.nan)))
-    true = (*devices.operation_latencies(profile.device), *profile.range_ms)
+    true = (*profile.operation_ms, *profile.range_ms)
+    shown, hidden = (["–" if np.isnan(v) else f"{v:.3g}" for v in values] for values in (estimated, true))
     return (
         f"<tr><th>ms</th>{head}</tr>"
-        f"<tr><td>estimated</td>{_fields(['–' if np.isnan(v) else f'{v:.3g}' for v in estimated])}</tr>"
-        f"<tr><td class=simmore-unknown>true</td>{_fields([f'{v:.3g}' for v in true], unknown=True)}</tr>"
+        f"<tr><td>estimated</td>{_fields(shown)}</tr>"
+        f"<tr><td class=simmore-unknown>true</td>{_fields(hidden, unknown=True)}</tr>"
     )
 
 

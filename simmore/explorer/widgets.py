@@ -65,7 +65,7 @@ class Plane(anywidget.AnyWidget):
     selected = traitlets.Int(-1, min=-1, max=space.N_ARCHS - 1).tag(sync=True)
 
     def show(self, x: ArrayLike, y: ArrayLike, reward: ArrayLike) -> None:
-        """Put all cells at x, y, coloured by reward, ``(cells,)`` each; cells with infinite values are not shown."""
+        """Put all cells at x, y, coloured by reward, ``(cells,)`` each; infinite values and NaN are hidden."""
         reward = np.asarray(reward)
         finite = reward[np.isfinite(reward)]
         low, high = float(finite.min()), float(finite.max())
@@ -73,7 +73,7 @@ class Plane(anywidget.AnyWidget):
         with self.hold_sync():
             self.x, self.y = as_bytes(x), as_bytes(y)
             self.x_range, self.y_range = padded(x), padded(y)
-            self.shade = shade.astype(np.uint8).tobytes()
+            self.shade = np.nan_to_num(shade).astype(np.uint8).tobytes()
             self.reward_range = [low, high]
 
 

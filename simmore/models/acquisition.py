@@ -20,7 +20,14 @@ _HOPEFUL = 3_000  # cells that are sorted at each rate
 
 
 def candidates(
-    prior: Prior, score: NDArray[np.float64], weight: float, rng: np.random.Generator, *, n: int = 128, best: int = 6
+    prior: Prior,
+    score: NDArray[np.float64],
+    weight: float,
+    rng: np.random.Generator,
+    *,
+    measurable: NDArray[np.int64] | None = None,
+    n: int = 128,
+    best: int = 6,
 ) -> NDArray[np.int64]:
     """Cells worth measuring: the best of each of n sampled devices at each rate, its extremes, the top scores.
 
@@ -30,31 +37,46 @@ def candidates(
         ``(cells,)``.
     weight
         Of latency in the reward.
+    measurable
+        The cells to choose among; all of them if None.
     """
-    shape = prior_shapes(prior, n, rng)
+    cells = np.arange(len(score)) if measurable is None else measurable
+    shape, score = prior_shapes(prior, n, rng)[cells], score[cells]
     fastest, slowest = shape.argmin(axis=0), shape.argmax(axis=0)
     shape = (shape - shape.min(axis=0)) / np.ptp(shape, axis=0)
     picked = [np.argsort(-score)[:_TOP_SCORES], fastest, slowest]
     for rate in RATES:
         # a cell that is far from the best on every sample need not be sorted
         cost = np.float32(rate * weight) * shape - score[:, None].astype(np.float32)
-        hopeful = np.argpartition(cost.min(axis=1), _HOPEFUL)[:_HOPEFUL]
-        picked.append(hopeful[np.argpartition(cost[hopeful], best, axis=0)[:best].ravel()])
-    return np.unique(np.concatenate(picked))
+        hopeful = _smallest(cost.min(axis=1), _HOPEFUL)
+        picked.append(hopeful[_smallest(cost[hopeful], best).ravel()])
+    return cells[np.unique(np.concatenate(picked))]
+
+
+def _smallest(values: NDArray[np.floating], n: int) -> NDArray[np.int64]:
+    """Positions of the n smallest values of each column, in any order; all positions if there are no more than n."""
+    return np.argpartition(values, min(n, len(values) - 1), axis=0)[:n]
 
 
 def candidates_within(
-    prior: Prior, score: NDArray[np.float64], rng: np.random.Generator, *, n: int = 128, best: int = 10
+    prior: Prior,
+    score: NDArray[np.float64],
+    rng: np.random.Generator,
+    *,
+    measurable: NDArray[np.int64] | None = None,
+    n: int = 128,
+    best: int = 10,
 ) -> NDArray[np.int64]:
     """Cells with one of the best scores within some latency limit on one of n sampled devices, and the top scores."""
-    shape = prior_shapes(prior, n, rng)
+    cells = np.arange(len(score)) if measurable is None else measurable
+    shape, score = prior_shapes(prior, n, rng)[cells], score[cells]
     order = np.argsort(-score, kind="stable")
     shape = shape[order]
     picked = [order[:_TOP_SCORES]]
     for limit in np.quantile(shape[::7], _QUANTILES, axis=0).astype(np.float32):
         within = shape <= limit
         picked.append(order[(within & (within.cumsum(axis=0, dtype=np.int16) <= best)).any(axis=1)])
-    return np.unique(np.concatenate(picked))
+    return cells[np.unique(np.concatenate(picked))]
 
 
 def rewards(samples: Devices, score: NDArray[np.float64], weight: float = 1.0) -> NDArray[np.floating]:
@@ -100,4 +122,4 @@ def probability_within(samples: Devices, limit_ms: float) -> NDArray[np.floating
     """Probability that a cell is no slower than a limit, ``(cells,)``."""
     from scipy.special import ndtr
 
-    return ndtr((np.float32(limit_ms) - samples.latency_ms) / (samples.residual_ms + np.float32(1e-9))).mean(axis=1)
+    return ndtr((np.float32(limit_ms) - samples.latency_ms) / samples.residual_ms).mean(axis=1)

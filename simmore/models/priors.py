@@ -25,6 +25,9 @@ from simmore.models.variances import NOISE_SCALES, Variances
 TABLES = "tables of other devices"
 SUMS = "sums of operation latencies of other devices, because no tables are on this machine"
 _SMALLEST_SCALE = 0.03  # of a known device that its smooth part explains entirely
+COARSE = 0.03  # of the mean latency: a timer with such a step is coarse, because its rounding is as large as the noise
+_DIGITS = 6  # of a reading, beyond which a timer counts as exact
+_TOLERANCE = 1e-9  # relative, of a multiple of a step: floating-point numbers are not exact decimals
 _LINEAR_NOISE, _COVARIANCE_NOISE = 0.08, 0.07  # residuals of the two plain models, relative to the mean latency
 
 
@@ -34,13 +37,14 @@ class Inflation:
 
     Attributes
     ----------
-    noise_scale, log_factor, whole_ms
-        Of each known device, ``(D,)``: its τ, the logarithm of the factor, and whether its timer counts whole ms.
+    noise_scale, log_factor, resolution
+        Of each known device, ``(D,)``: its τ, the logarithm of the factor, and the step of its timer relative to its
+        mean latency (0: no step).
     """
 
     noise_scale: NDArray[np.float64]
     log_factor: NDArray[np.float64]
-    whole_ms: NDArray[np.bool_]
+    resolution: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -129,12 +133,24 @@ def mixture_prior(latency_ms: NDArray[np.float64], variances: Variances, source:
         inflation=Inflation(
             noise_scale=np.sqrt(((shape - centres) ** 2 / noise).mean(axis=1)).clip(_SMALLEST_SCALE),
             log_factor=np.log(np.ptp(shape, axis=1) / np.ptp(centres, axis=1)),
-            whole_ms=np.array([counts_whole_ms(table) for table in latency_ms]),
+            resolution=np.array([resolution(table) / table.mean() for table in latency_ms]),
         ),
     )
 
 
-def counts_whole_ms(latency_ms: ArrayLike) -> bool:
-    """Whether all these latencies are whole numbers of ms, as phones report them."""
-    latency_ms = np.asarray(latency_ms)
-    return bool((latency_ms == np.round(latency_ms)).all())
+def resolution(latency_ms: ArrayLike) -> float:
+    """The step of a timer: the largest power of ten that all readings ``(n,)`` are multiples of, in their unit.
+
+    0 if the readings show no step. Fewer than three readings have at least two digits: a zero at the end of a number is
+    too often a digit like any other.
+
+    >>> resolution([14.0, 9.0, 21.0]), resolution([0.014, 0.009, 0.021]), resolution([14.0, 9.0, 2 ** 0.5])
+    (1.0, 0.001, 0.0)
+    """
+    y = np.asarray(latency_ms, dtype=np.float64)
+    coarsest = int(np.floor(np.log10(y.min()))) - (len(y) < 3)
+    for exponent in range(coarsest, int(np.floor(np.log10(np.median(y)))) - _DIGITS, -1):
+        multiples = y / 10.0**exponent
+        if (np.abs(multiples - np.round(multiples)) <= _TOLERANCE * multiples).all():
+            return float(10.0**exponent)
+    return 0.0

@@ -12,14 +12,15 @@ _POPULATION, _GENERATIONS = 100, 30  # of the evolution on a LUT, which costs no
 
 
 class RandomSearch:
-    """Measure distinct cells drawn uniformly."""
+    """Measure distinct cells drawn uniformly from those that may be measured."""
 
-    def __init__(self) -> None:
+    def __init__(self, problem: Problem) -> None:
+        self._cells = problem.cells
         self._left: list[int] | None = None  # the next cell is the last one
 
     def ask(self, history: History, rng: np.random.Generator, remaining: int) -> int | None:
         if self._left is None:
-            self._left = rng.permutation(space.N_ARCHS)[::-1].tolist()
+            self._left = rng.permutation(self._cells)[::-1].tolist()
         while remaining and self._left:
             arch = self._left.pop()
             if arch not in history:
@@ -46,6 +47,8 @@ class MeanDevice:
 class LutSearch:
     """Measure the five single-operation cells, then the best cell of the lookup table that they give (Wu et al. 2019).
 
+    Where one of the five may not be measured, least squares on all measured cells give the lookup table.
+
     Parameters
     ----------
     evolve
@@ -55,24 +58,36 @@ class LutSearch:
     def __init__(self, problem: Problem, *, evolve: bool = False) -> None:
         self._problem, self._evolve = problem, evolve
         self._ranked: list[int] | None = None
+        archs = space.single_operation_archs()
+        self._single = archs[np.isin(archs, problem.cells)].tolist()
 
     def ask(self, history: History, rng: np.random.Generator, remaining: int) -> int | None:
         if not remaining:
             return None
-        single = [int(arch) for arch in space.single_operation_archs()]
-        for arch in single:
+        for arch in self._single:
             if arch not in history:
                 return arch
         if self._ranked is None:
-            self._ranked = self._rank(np.array([history[arch] for arch in single]) / space.N_EDGES, rng)
+            self._ranked = self._rank(self._operation_ms(history), rng)
         return next((arch for arch in self._ranked if arch not in history), None)
+
+    def _operation_ms(self, history: History) -> NDArray[np.float64]:
+        """The lookup table: latency of one operation on one edge, ``(operations,)``, infinite if its cell failed."""
+        if len(self._single) == space.N_OPERATIONS:
+            return np.array([history[arch] for arch in self._single]) / space.N_EDGES
+        archs, latency = history.compiled
+        if not len(archs):
+            return np.ones(space.N_OPERATIONS)
+        fitted = np.linalg.lstsq(devices.all_operation_counts()[archs], latency, rcond=None)[0]
+        return np.maximum(fitted, 0)
 
     def _rank(self, operation_ms: NDArray[np.float64], rng: np.random.Generator) -> list[int]:
         """Cells to measure by their reward on the lookup table, the best first."""
-        slowest = operation_ms[np.isfinite(operation_ms)].max(initial=1e-9)
-        usable = np.where(np.isfinite(operation_ms), operation_ms, 10 * slowest)  # an operation that fails is slow
+        finite = np.isfinite(operation_ms)
+        slowest = operation_ms[finite].max() if finite.any() else 1.0
+        usable = np.where(finite, operation_ms, 10 * slowest)  # an operation that fails is slow
         table = devices.all_operation_counts() @ usable
-        reward = self._problem.merit - self._problem.weight * table / max(np.ptp(table), 1e-12)
+        reward = self._problem.merit - self._problem.weight * table / max(np.ptp(table), 1e-12 * table.max())
         if self._problem.max_latency_ms is not None:
             reward = np.where(table <= self._problem.max_latency_ms, self._problem.merit, -np.inf)
         if not self._evolve:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simmore.models import acquisition
-from simmore.models.posterior import Posterior
+from simmore.models.posterior import Posterior, informative
 from simmore.models.priors import Prior
 from simmore.strategies.problem import History, Problem
 
@@ -28,17 +28,20 @@ class ConfidenceBound:
 
     def ask(self, history: History, rng: np.random.Generator, remaining: int) -> int | None:
         if self._cells is None:
-            self._cells = acquisition.candidates(self._prior, self._problem.merit, self._problem.weight, rng)
+            problem = self._problem
+            self._cells = acquisition.candidates(
+                self._prior, problem.merit, problem.weight, rng, measurable=problem.cells
+            )
         cells = self._cells
         left = ~np.isin(cells, history.archs)
         if not remaining or not left.any():
             return None
         mean, deviation, fastest = self._prior.mean[cells], np.zeros(len(cells)), np.inf
-        archs, latency = history.compiled
+        archs, latency = informative(self._prior, history.archs, history.latency_ms)
         if len(archs):
             posterior = Posterior.of(self._prior, archs, latency)
             mean, deviation = posterior.mean_ms()[cells], posterior.smooth_deviation_ms(cells)
             fastest = latency.min()
-        range_ms = max(mean.max() - max(min(mean.min(), fastest), 0), 1e-9)
+        range_ms = max(mean.max() - max(min(mean.min(), fastest), 0), 1e-9 * abs(mean).max())
         reward = self._problem.merit[cells] - self._problem.weight * (mean - self._bound * deviation) / range_ms
         return int(cells[np.where(left, reward, -np.inf).argmax()])

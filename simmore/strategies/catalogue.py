@@ -54,7 +54,7 @@ def _shortlist(problem: Problem, known: Knowledge) -> Strategy:
 
 
 STRATEGIES: dict[str, Entry] = {
-    "random": Entry(NOTHING, lambda problem, known: RandomSearch(), "distinct cells drawn uniformly"),
+    "random": Entry(NOTHING, lambda problem, known: RandomSearch(problem), "distinct cells drawn uniformly"),
     "local_search": Entry(
         TABLES,
         lambda problem, known: LocalSearch(problem, known.tables.mean),

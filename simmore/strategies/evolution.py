@@ -35,7 +35,8 @@ class Tradeoff:
         scale = np.exp(np.log(latency / self._shape[known]).mean()) if len(known) else 1.0
         measured = np.array([history[int(arch)] for arch in archs])
         if self._problem.max_latency_ms is not None:
-            return np.where(measured <= self._problem.max_latency_ms, self._problem.merit[archs], -measured)
+            excess = measured / self._problem.max_latency_ms
+            return np.where(excess <= 1, self._problem.merit[archs], -excess)
         return self._problem.merit[archs] - self._problem.weight * measured / (scale * self._range)
 
 

@@ -45,7 +45,9 @@ class FollowPolicy:
     def _observe(self, history: History, k: int) -> None:
         """Add step k of the history to the observation."""
         arch, latency = history.steps[k]
-        cell, latency_ms = np.array([arch], dtype=np.int32), np.array([latency])
+        # relative to the first cell: latencies may be revised together, for example where the machine's speed changes
+        first = next((one for _, one in history.steps if np.isfinite(one)), 1.0)
+        cell, latency_ms = np.array([arch], dtype=np.int32), np.array([latency / first])
         before = history.steps[k - 1][0] if k else None
         action, self._action = self._action, None
         if before is not None and (action is None or mdp.next_archs()[before, action[0]] != arch):

@@ -36,9 +36,9 @@ class ExpectedImprovement:
         if self._sampler is None:
             problem = self.problem
             if problem.max_latency_ms is None:
-                cells = acquisition.candidates(self.prior, problem.merit, problem.weight, rng)
+                cells = acquisition.candidates(self.prior, problem.merit, problem.weight, rng, measurable=problem.cells)
             else:
-                cells = acquisition.candidates_within(self.prior, problem.merit, rng)
+                cells = acquisition.candidates_within(self.prior, problem.merit, rng, measurable=problem.cells)
             self._sampler = Sampler(self.prior, cells, n=self.n_samples, rng=rng)
         return self._sampler
 
@@ -52,7 +52,7 @@ class ExpectedImprovement:
         if n <= 0:
             return []
         sampler = self.sampler(rng)
-        archs, latency = informative(history.archs, history.latency_ms)
+        archs, latency = informative(self.prior, history.archs, history.latency_ms)
         left = ~np.isin(sampler.cells, history.archs)
         if self.problem.max_latency_ms is not None:
             return self._within(sampler, archs, latency, left, n)

@@ -9,7 +9,7 @@ import numpy as np
 from simmore.models import acquisition
 from simmore.models.posterior import Sampler, informative
 from simmore.models.priors import Prior
-from simmore.rl.shortlist import Network, shortlist
+from simmore.rl.shortlist import SHORTLIST, Network, shortlist
 from simmore.strategies.improvement import ExpectedImprovement
 from simmore.strategies.problem import History, Problem
 
@@ -23,13 +23,15 @@ class ShortlistSearch(ExpectedImprovement):
 
     def sampler(self, rng: np.random.Generator) -> Sampler:
         if self._sampler is None:
-            cells = acquisition.candidates(self.prior, self.problem.merit, self.problem.weight, rng)
+            problem = self.problem
+            cells = acquisition.candidates(self.prior, problem.merit, problem.weight, rng, measurable=problem.cells)
             self._sampler = Sampler(self.prior, cells, n=self.n_samples, rng=rng)
         return self._sampler
 
     def ask_batch(self, history: History, rng: np.random.Generator, remaining: int, n: int) -> list[int]:
-        archs, latency = informative(history.archs, history.latency_ms)
-        if not len(archs) or remaining <= 0:
+        archs, latency = informative(self.prior, history.archs, history.latency_ms)
+        too_few = len(self.sampler(rng).cells) < SHORTLIST  # that can be measured
+        if not len(archs) or remaining <= 0 or too_few:
             return super().ask_batch(history, rng, remaining, n)
         listed = shortlist(self.sampler(rng), self.problem.merit, archs, latency)
         logits = np.mean([network.logits(listed.features) for network in self._networks], axis=0)

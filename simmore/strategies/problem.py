@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simmore import data, proxies, space
+from simmore import data, devices, proxies, space
 
 _FORBIDDEN = 10.0  # taken off the score of a cell that is not allowed: more than any latency can make up for
+_UNMEASURABLE = 2 * _FORBIDDEN  # a cell that is not allowed may still be measured
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,14 @@ class Problem:
         Which cells may be recommended, ``(cells,)``; all of them if None.
     dataset
         Data set whose validation accuracy results show.
+    measurable
+        Which cells may be measured, ``(cells,)``; all of them if None. A `Session` asks for no other.
 
     Raises
     ------
     ValueError
         For scores that are not one finite number a cell, a weight that is not a positive number, a limit that is
-        not a positive number of ms, or a problem that allows no cell.
+        not a positive number of ms, or a problem that allows no cell that may be measured.
     """
 
     score: NDArray[np.float64] = field(repr=False)
@@ -42,6 +45,7 @@ class Problem:
     max_latency_ms: float | None = None
     allowed: NDArray[np.bool_] | None = field(default=None, repr=False)
     dataset: str = "cifar10"
+    measurable: NDArray[np.bool_] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         score = np.asarray(self.score, dtype=np.float64)
@@ -57,7 +61,12 @@ class Problem:
             allowed = np.asarray(self.allowed, dtype=bool)
             if allowed.shape != score.shape or not allowed.any():
                 raise ValueError("no cell is allowed: relax the limit on parameters")
-            merit = np.where(allowed, score, score - _FORBIDDEN * (1 + self.weight))
+            merit = np.where(allowed, merit, merit - _FORBIDDEN * (1 + self.weight))
+        if self.measurable is not None:
+            measurable = np.asarray(self.measurable, dtype=bool)
+            if measurable.shape != score.shape or not (measurable & (merit == score)).any():
+                raise ValueError("no cell that can be measured is allowed: measure more cells, or relax the limit")
+            merit = np.where(measurable, merit, merit - _UNMEASURABLE * (1 + self.weight))
         object.__setattr__(self, "_merit", merit)
 
     @classmethod
@@ -69,6 +78,7 @@ class Problem:
         weight: float = 1.0,
         max_latency_ms: float | None = None,
         max_params: float | None = None,
+        measurable: NDArray[np.bool_] | None = None,
     ) -> Problem:
         """The problem on one data set, with its stored score.
 
@@ -80,14 +90,29 @@ class Problem:
             Takes the place of the stored score p, ``(cells,)``.
         max_params
             Only cells with at most so many parameters, in millions, are recommended.
+        measurable
+            Which cells may be measured, ``(cells,)``; all of them if None.
         """
         allowed = None if max_params is None else data.parameters(dataset) <= max_params
         score = proxies.stored_score(dataset) if score is None else score
-        return cls(score, weight, max_latency_ms, allowed, dataset)
+        return cls(score, weight, max_latency_ms, allowed, dataset, measurable)
+
+    def on(self, device: devices.Device) -> Problem:
+        """The same problem on a device: where its table lacks cells, only those in the table may be measured."""
+        cells = devices.measured_cells(device)
+        if len(cells) == space.N_ARCHS:
+            return self
+        within = np.isin(self.cells, cells)
+        return replace(self, measurable=np.isin(np.arange(space.N_ARCHS), self.cells[within]))
+
+    @property
+    def cells(self) -> NDArray[np.int64]:
+        """NATS indices of the cells that may be measured, ``(n,)``."""
+        return np.arange(space.N_ARCHS) if self.measurable is None else np.flatnonzero(self.measurable)
 
     @property
     def merit(self) -> NDArray[np.float64]:
-        """The score that strategies rank cells by: p, far lower for cells that are not allowed, ``(cells,)``."""
+        """The score that strategies rank cells by: p, far lower for cells that are not allowed or not measurable."""
         merit: NDArray[np.float64] = self.__dict__["_merit"]
         return merit
 

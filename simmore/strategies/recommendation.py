@@ -11,10 +11,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simmore import space
 from simmore.devices import random_search_reward, reward
 from simmore.models import acquisition
-from simmore.models.posterior import Devices, Posterior, Sampler, extreme_cells, informative
+from simmore.models.posterior import Devices, Posterior, Sampler, extreme_cells, implausible, informative
 from simmore.models.priors import Prior
 from simmore.strategies.problem import History, Problem
 
@@ -48,14 +47,18 @@ class Rule(Protocol):
     def estimated_range_ms(self, history: History) -> tuple[float, float]:
         """Fastest and slowest latency that the device is believed to have, in ms."""
 
+    def implausible(self, history: History) -> NDArray[np.bool_]:
+        """Which measured cells have a latency that cannot be right beside the others, ``(n,)``."""
+
     def expected_regret(self, problem: Problem, history: History, arch: int) -> float | None:
         """See `Recommendation`."""
 
 
 def ranked(rule: Rule, problem: Problem, history: History) -> list[int]:
     """Measured cells that may be recommended, the best first; under a latency limit only those within it."""
-    archs, latency = history.compiled
+    archs, latency = history.archs, history.latency_ms
     allowed = np.array([problem.may_recommend(int(arch)) for arch in archs], dtype=bool)
+    allowed &= np.isfinite(latency) & ~rule.implausible(history)
     archs, latency = archs[allowed], latency[allowed]
     if not len(archs):
         return []
@@ -85,6 +88,10 @@ class MeasuredRange:
         _, latency = history.compiled
         return float(latency.min()), float(latency.max())
 
+    def implausible(self, history: History) -> NDArray[np.bool_]:
+        """None: without a model of the device any latency is plausible."""
+        return np.zeros(len(history), dtype=bool)
+
     def expected_regret(self, problem: Problem, history: History, arch: int) -> None:
         """None: without a model of the device nothing is known of the cells that were not measured."""
 
@@ -103,9 +110,12 @@ class ExpectedRange:
         self._regret_sampler: tuple[Problem, Sampler, NDArray[np.bool_]] | None = None
 
     def estimated_range_ms(self, history: History) -> tuple[float, float]:
-        samples = self._sampler.condition(*informative(history.archs, history.latency_ms))
+        samples = self._sampler.condition(history.archs, history.latency_ms)
         fastest = float(np.median(samples.fastest_ms))
         return fastest, fastest + samples.median_range_ms()
+
+    def implausible(self, history: History) -> NDArray[np.bool_]:
+        return implausible(self.prior.mean, history.archs, history.latency_ms)
 
     def mean_ms(self, history: History) -> NDArray[np.float64]:
         """Posterior mean of all latencies, ``(cells,)`` in ms."""
@@ -115,16 +125,17 @@ class ExpectedRange:
         """Mean over devices sampled from the posterior, each with its own best cell and its own random search."""
         rng = np.random.default_rng(self._seed)
         if self._regret_sampler is None or self._regret_sampler[0] is not problem:
-            reference = rng.choice(space.N_ARCHS, _REFERENCE_CELLS, replace=False)
+            measurable = problem.cells
+            reference = rng.choice(measurable, min(_REFERENCE_CELLS, len(measurable)), replace=False)
             if problem.max_latency_ms is None:
-                hopeful = acquisition.candidates(self.prior, problem.merit, problem.weight, rng)
+                hopeful = acquisition.candidates(self.prior, problem.merit, problem.weight, rng, measurable=measurable)
             else:
-                hopeful = acquisition.candidates_within(self.prior, problem.merit, rng)
+                hopeful = acquisition.candidates_within(self.prior, problem.merit, rng, measurable=measurable)
             cells = np.unique(np.concatenate([hopeful, reference]))
             sampler = Sampler(self.prior, cells, n=N_SAMPLES, rng=rng)
             self._regret_sampler = problem, sampler, np.isin(cells, reference)
         _, sampler, is_reference = self._regret_sampler
-        archs, latency = informative(history.archs, history.latency_ms)
+        archs, latency = informative(self.prior, history.archs, history.latency_ms)
         samples = sampler.condition(archs, latency)
         merit, noise = problem.merit[sampler.cells], rng.standard_normal(samples.latency_ms.shape, dtype=np.float32)
         if problem.max_latency_ms is not None:
@@ -143,7 +154,7 @@ class ExpectedRange:
         sampled = sampled + acquisition.reward_deviation(samples, weight) * noise
         measured = acquisition.rewards_of_measured(samples, problem.merit[archs], latency, weight)
         unmeasured = ~np.isin(cells, archs)
-        best = np.maximum(sampled[unmeasured].max(axis=0), measured.max(axis=0))
+        best = np.maximum(sampled[unmeasured].max(axis=0, initial=-np.inf), measured.max(axis=0))
         chosen = measured[int(np.flatnonzero(archs == arch)[0])] if arch in archs else measured.max(axis=0)
         random = np.mean([random_search_reward(column) for column in sampled[is_reference].T])
         return float((best - chosen).mean() / (best.mean() - random))

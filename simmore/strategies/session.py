@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,7 +52,7 @@ class Session:
     Raises
     ------
     ValueError
-        For an unknown strategy, a start that is not a cell, or a budget outside 1 … 15,625.
+        For an unknown strategy, a start that is not a cell or may not be measured, or a budget outside 1 … 15,625.
 
     Examples
     --------
@@ -86,14 +86,23 @@ class Session:
         self.strategy, self.rule = strategy, rule or recommendation.MeasuredRange()
         self.budget = budget
         self._rng = np.random.default_rng(seed)
-        self.start = int(self._rng.integers(space.N_ARCHS)) if start is None else _cell(start)
+        cells = self.problem.cells
+        self.start = int(cells[self._rng.integers(len(cells))]) if start is None else _cell(start)
+        if self.start not in cells:
+            raise ValueError(
+                f"cell {self.start} cannot be the start, because it is not among the {len(cells):,} cells that may be "
+                "measured: choose one of these, or none"
+            )
         self.history = History(measured)
         self._ended = False
 
     @property
     def remaining(self) -> int:
         """How many more distinct cells may be measured."""
-        return max(self.budget - len(self.history), 0)
+        left = self.budget - len(self.history)
+        if self.problem.measurable is not None:
+            left = min(left, len(np.setdiff1d(self.problem.cells, self.history.archs)))
+        return max(left, 0)
 
     def ask(self) -> int | None:
         """NATS index of the next cell to measure; None when the search has ended."""
@@ -104,7 +113,7 @@ class Session:
             if arch is None or (arch not in self.history and not self.remaining):
                 break
             if arch not in self.history:
-                return arch
+                return self._measurable([arch])[0]
             self.history.add(arch, self.history[arch])  # a cell that is known costs nothing
         self._ended = True
         return None
@@ -117,10 +126,32 @@ class Session:
             first = self.ask()
             if first is None or n == 1:
                 return [] if first is None else [first]
-            # nothing is measured yet: the others follow as if the start were as fast as any cell
-            assumed = History([(first, 1.0)])
-            return [first, *ask_batch(self.strategy, assumed, self._rng, self.remaining - 1, n - 1)]
-        return ask_batch(self.strategy, self.history, self._rng, self.remaining, n)
+            # nothing is measured yet: the others follow as if the start were as fast as any cell, on an exact timer
+            assumed = History([(first, 1 / 3)])
+            others = ask_batch(self.strategy, assumed, self._rng, self.remaining - 1, n - 1)
+            return self._measurable([first, *others])
+        return self._measurable(ask_batch(self.strategy, self.history, self._rng, self.remaining, n))
+
+    def _measurable(self, archs: list[int]) -> list[int]:
+        """Cells that a strategy proposes, each one that may not be measured replaced by the nearest one that may.
+
+        The nearest cell has the fewest edges changed, then the same operations that lead to the output, which latency
+        depends on, then the highest score.
+        """
+        if self.problem.measurable is None:
+            return archs
+        proposed = [arch for arch in archs if self.problem.measurable[arch]]
+        left = np.setdiff1d(self.problem.cells, [*self.history.archs, *proposed])
+        ops, live = space.all_ops(), space.all_ops() * space.live_edges(np.arange(space.N_ARCHS))
+        found: list[int] = []
+        for arch in archs:
+            if not self.problem.measurable[arch]:
+                changed = (ops[left] != ops[arch]).sum(axis=1)
+                another_latency = (live[left] != live[arch]).any(axis=1)
+                nearest = np.lexsort((-self.problem.score[left], another_latency, changed))[0]
+                arch, left = int(left[nearest]), np.delete(left, nearest)
+            found.append(arch)
+        return found
 
     def tell(self, arch: int | str, latency_ms: float | None) -> None:
         """Add a measurement: any cell and its latency in ms; None or infinite if it did not compile or run.
@@ -131,6 +162,10 @@ class Session:
             For an argument that is not a cell, or not a latency.
         """
         self.history.add(_cell(arch), np.inf if latency_ms is None else float(latency_ms))
+
+    def revise(self, latency_ms: Mapping[int, float]) -> None:
+        """Replace latencies of measured cells, given in ms by NATS index: what came later may correct them."""
+        self.history = History((arch, latency_ms.get(arch, before)) for arch, before in self.history.steps)
 
     def recommend(self) -> Recommendation | None:
         """The best measured cell and its expected regret; None if none can be recommended."""
@@ -183,6 +218,8 @@ class Search:
         Measured cells that may be recommended, the best first.
     rule_uses
         The information that the recommendation uses besides the measurements.
+    implausible
+        Measured cells whose latency cannot be right beside the others: measure them again. They are not recommended.
     """
 
     arch: int | None
@@ -190,6 +227,7 @@ class Search:
     trajectory: pd.DataFrame
     ranked: list[int] = field(repr=False)
     rule_uses: str = ""
+    implausible: list[int] = field(default_factory=list)
 
     @classmethod
     def of(cls, session: Session) -> Search:
@@ -197,7 +235,8 @@ class Search:
         cells = recommendation.ranked(session.rule, session.problem, session.history)
         found = session.recommend()
         arch, regret = (None, None) if found is None else found
-        return cls(arch, regret, session.trajectory(), cells, session.rule.uses)
+        doubtful = session.history.archs[session.rule.implausible(session.history)].tolist()
+        return cls(arch, regret, session.trajectory(), cells, session.rule.uses, doubtful)
 
     @property
     def arch_str(self) -> str:

@@ -27,7 +27,7 @@ def test_inverse_latency_is_exactly_the_formula_of_the_environment():
 
 def test_equal_latencies_have_a_finite_inverse_latency():
     np.testing.assert_array_equal(devices.inverse_latency([3.0, 3.0]), [1, 1])
-    np.testing.assert_array_equal(devices.inverse_latency([3.0, 4.0], (3.0, 3.0)), [1, 1 - 1e12])
+    np.testing.assert_allclose(devices.inverse_latency([3.0, 4.0], (3.0, 3.0)), [1, 1 - 1e12 / 3])
 
 
 def test_the_reward_is_the_score_plus_the_weighted_inverse_latency():
@@ -61,3 +61,37 @@ def test_regret_is_0_at_the_best_and_1_at_random_search():
     rewards = np.array([0.0, 1.0])
     expected = 1 - 0.5**10  # ten draws of two cells miss the better one that rarely
     np.testing.assert_allclose(devices.normalised_regret(rewards, [1, 0]), [0, 1 / (1 - expected)])
+
+
+def test_the_unit_of_time_changes_no_inverse_latency():
+    for latency in ([1.0, 2.0, 5.0], [3.0, 3.0, 3.0 + 1e-9]):
+        for scale in (1e-9, 1e9):
+            scaled = devices.inverse_latency(scale * np.array(latency))
+            np.testing.assert_allclose(scaled, devices.inverse_latency(latency), rtol=1e-6)
+
+
+def test_cells_that_were_not_measured_neither_win_nor_count():
+    score, latency = np.array([0.0, 1.0, 0.5, 9.0]), np.array([1.0, 2.0, 5.0, np.nan])
+    rewards = devices.reward(score, latency)
+    np.testing.assert_array_equal(rewards, [1, 1.75, 0.5, np.nan])
+    assert devices.optimum(score, latency) == 1
+    assert devices.random_search_reward(rewards) == devices.random_search_reward(rewards[:3])
+    np.testing.assert_array_equal(
+        devices.normalised_regret(rewards, [0, 1, 2]), devices.normalised_regret(rewards[:3], [0, 1, 2])
+    )
+
+
+def test_one_wrong_reading_does_not_change_the_robust_range():
+    latency = np.linspace(1.0, 2.0, 10_001)
+    wrong = latency.copy()
+    wrong[5] = 1000.0
+    assert devices.bounds(latency) == (1, 2) and devices.bounds(wrong) == (1, 1000)
+    np.testing.assert_allclose(devices.bounds(wrong, robust=True), devices.bounds(latency, robust=True), atol=1e-3)
+    np.testing.assert_allclose(devices.bounds(latency, robust=True), (1.001, 1.999))
+
+
+def test_rewards_with_the_robust_range_are_clipped_to_it_and_failed_cells_stay_failed():
+    latency = np.r_[np.linspace(1.0, 2.0, 10_001), 1000.0, np.inf, np.nan]
+    rewards = devices.reward(np.zeros(len(latency)), latency, robust=True)
+    assert rewards[0] == 1 and rewards[-3] == 0 and np.isneginf(rewards[-2]) and np.isnan(rewards[-1])
+    assert rewards[5000] == pytest.approx(0.5, abs=1e-3)

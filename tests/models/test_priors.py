@@ -45,8 +45,7 @@ def test_the_mixture_has_one_broad_component_and_one_a_device(prior):
     assert prior.centres.shape == (11, space.N_ARCHS) and prior.kind.tolist() == [0] + [1] * 10
     assert prior.weights.sum() == pytest.approx(1) and prior.weights[0] == 0.1
     np.testing.assert_allclose(prior.mean.mean(), 1)
-    assert (np.abs(prior.inflation.log_factor) < 0.1).all() and not prior.inflation.whole_ms.any()
-    assert priors.counts_whole_ms([3.0, 7.0]) and not priors.counts_whole_ms([3.0, 7.1])
+    assert (np.abs(prior.inflation.log_factor) < 0.1).all() and not prior.inflation.resolution.any()
 
 
 def test_a_known_device_is_recognised_at_another_scale(prior, tables):
