@@ -9,7 +9,7 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from simmore.errors import needs
@@ -33,24 +33,35 @@ def usable_cores() -> list[int]:
 
 
 @contextlib.contextmanager
-def reserved(number: int, patience_seconds: float = WAIT_SECONDS) -> Iterator[list[int]]:
+def reserved(
+    number: int, patience_seconds: float = WAIT_SECONDS, *, among: Sequence[int] | None = None
+) -> Iterator[list[int]]:
     """Take cores that no other measuring process has, and run on them alone meanwhile.
 
     A process that waits for cores holds the queue's lock, and others need this lock to take any: the process that waits
     longest is served first.
 
+    Parameters
+    ----------
+    number
+        How many cores.
+    among
+        Numbers of the cores to choose from, in this order; all usable ones if None.
+
     Raises
     ------
     CannotMeasure
-        If the cores do not become free within the patience, or if the process that started this one ends meanwhile.
+        If the cores do not become free within the patience, if the process that started this one ends meanwhile, or if
+        the locks cannot be used.
     """
     home, parent, deadline = usable_cores(), os.getppid(), time.monotonic() + patience_seconds
+    choice = home if among is None else list(among)
     with contextlib.ExitStack() as held:
         taken: list[int] = []
         try:
             with _lock("queue").acquire(patience_seconds, _POLL_SECONDS, cancel_check=lambda: os.getppid() != parent):
                 while True:
-                    for core in home:
+                    for core in choice:
                         if len(taken) < number and core not in taken:
                             with contextlib.suppress(Timeout):
                                 held.enter_context(_lock(f"core-{core}").acquire(blocking=False))
@@ -62,9 +73,11 @@ def reserved(number: int, patience_seconds: float = WAIT_SECONDS) -> Iterator[li
                     time.sleep(_POLL_SECONDS)
         except Timeout as error:
             raise CannotMeasure(
-                f"{number} of this machine's {len(home)} cores did not become free within {patience_seconds:g} s: "
+                f"{number} of the cores {_listed(choice)} did not become free within {patience_seconds:g} s: "
                 "other processes measure on them, and two measurements never share a core"
             ) from error
+        except OSError as error:
+            raise CannotMeasure(f"the locks of the cores, in {_folder()}, cannot be used: {error}") from error
         _move_to(taken)
         try:
             yield taken
@@ -72,8 +85,28 @@ def reserved(number: int, patience_seconds: float = WAIT_SECONDS) -> Iterator[li
             _move_to(home)
 
 
+def _listed(choice: Sequence[int]) -> str:
+    return ", ".join(map(str, choice))
+
+
+def _folder() -> Path:
+    """Folder of the locks, which all users share.
+
+    It is not the temporary folder itself: Linux lets no user open another one's file there for writing.
+    """
+    return Path(tempfile.gettempdir()) / "simmore-locks"
+
+
 def _lock(name: str) -> FileLock:
-    return FileLock(Path(tempfile.gettempdir()) / f"simmore-{name}.lock")
+    """A lock that every user of this machine can take."""
+    folder, file = _folder(), _folder() / f"{name}.lock"
+    for path, mode in ((folder, 0o777), (file, 0o666)):  # whoever is first makes them, and opens them to all
+        if not path.exists():
+            with contextlib.suppress(FileExistsError):
+                path.mkdir() if path is folder else path.touch(exist_ok=False)
+            with contextlib.suppress(PermissionError):  # another user was faster
+                path.chmod(mode)
+    return FileLock(file)
 
 
 def _move_to(cores: Iterable[int]) -> None:

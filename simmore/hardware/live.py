@@ -1,7 +1,7 @@
 """A search on hardware that is measured meanwhile: every measurement is kept as soon as it is made.
 
-The measurements are written to a journal. The same search, started again after an interruption, reads them from there
-and continues. A search that ends deletes its journal.
+The measurements are written to a journal. The same search, started again on the same machine after an interruption,
+reads them from there and continues. A search that ends deletes its journal.
 """
 
 from __future__ import annotations
@@ -17,16 +17,22 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from simmore import provenance, space
+from simmore import space
 from simmore.data.registry import cache_folder
-from simmore.files import replace
+from simmore.files import read_kept, replace
 from simmore.hardware.measure import LIMIT_SECONDS, CannotMeasure, Configuration, LiveDevice, Measurement
-from simmore.strategies import Search, Session, run
+from simmore.models.knowledge import Knowledge
+from simmore.models.posterior import implausible
+from simmore.strategies import Search, Session, measure
+
+COLUMNS = ("spread", "stable", "disturbed", "reference_ms", "host", "cores")  # of a measurement, in the trajectory
+NOTABLE = 0.1  # change of the machine's speed that a line of progress names
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class LiveSearch:
     Attributes
     ----------
     found
-        The result; its trajectory has the columns ``spread`` (relative) and ``stable`` too.
+        The result; its trajectory has the columns `COLUMNS` too.
     device
         The device, with all measurements.
     resumed
@@ -49,6 +55,12 @@ class LiveSearch:
     device: LiveDevice
     resumed: int
     seconds: float
+
+    @property
+    def doubt(self) -> str:
+        """Why the latency of the recommendation is doubtful; empty if it is not, or if there is none."""
+        one = None if self.found.arch is None else self.device.measurements[self.found.arch]
+        return doubt_of(one) if one is not None and one.doubtful else ""
 
     def seconds_for_everything(self) -> float:
         """Estimated duration of measuring all cells, from the mean over the measured ones."""
@@ -89,54 +101,63 @@ def search_live(
     ------
     ValueError, MissingPackage
         For a wrong setting or a runtime that is not installed.
+    CannotMeasure
+        If the reference network fails, before anything else is measured; or if none of the measured cells runs.
     strategies.MeasurementFailed
         If measuring itself fails, for example because a scheduler goes away. The journal is kept.
-    CannotMeasure
-        If none of the measured cells compiles and runs.
     KeyboardInterrupt
-        After Ctrl-C or SIGTERM. The journal is kept.
+        After Ctrl-C, SIGTERM, or when the terminal is closed. The journal is kept.
     """
-    if dask is None:
-        wanted.check()
-    settings = {
-        **dataclasses.asdict(wanted),
-        "limit_seconds": limit_seconds,
-        "resource": resource,
-        "machine": provenance.machine() if dask is None else "a Dask worker's",
-        "versions": wanted.versions() if dask is None else {},
-        "strategy": strategy,
-        "seed": seed,
-        "start": session.start,
-        "budget": session.budget,
-        "measured_before": session.history.steps,
-        "weight": session.problem.weight,
-        "max_latency_ms": session.problem.max_latency_ms,
-        "merit": hashlib.sha256(session.problem.merit.tobytes()).hexdigest(),
-    }
-    journal = _journal(settings, out)
-    known = _read(journal)
-
-    def keep(one: Measurement) -> None:
-        rows = [dataclasses.asdict(each) for each in device.measurements.values()]
-        replace(journal, json.dumps({"settings": settings, "measurements": rows}, indent=1).encode())
-        if progress:
-            print(line(one, len(session.history) + 1, session.budget), flush=True)
-
     device = LiveDevice(
-        wanted, known=known, on_measurement=keep, limit_seconds=limit_seconds, dask=dask, resource=resource
+        wanted,
+        implausible=partial(implausible, Knowledge().operations.mean),
+        limit_seconds=limit_seconds,
+        dask=dask,
+        resource=resource,
     )
     started = time.perf_counter()
-    with _sigterm_interrupts():
-        found = run(session, device)
+    with _signals_interrupt():
+        checked = device.check()
+        settings = {
+            **dataclasses.asdict(wanted),
+            "limit_seconds": limit_seconds,
+            "resource": resource,
+            "host": checked.host,
+            "processor": checked.processor,
+            "versions": checked.versions,
+            "strategy": strategy,
+            "seed": seed,
+            "start": session.start,
+            "budget": session.budget,
+            "measured_before": session.history.steps,
+            "weight": session.problem.weight,
+            "max_latency_ms": session.problem.max_latency_ms,
+            "merit": hashlib.sha256(session.problem.merit.tobytes()).hexdigest(),
+        }
+        journal = _journal(settings, out)
+        known = read_kept(journal, _measurements) or []
+        device.measurements |= {one.arch: one for one in known}
+
+        def keep(one: Measurement) -> None:
+            rows = [dataclasses.asdict(each) for each in device.measurements.values()]
+            replace(journal, json.dumps({"settings": settings, "measurements": rows}, indent=1).encode())
+            session.revise({arch: float(device.latency_ms(arch)) for arch in device.measurements})
+            if progress:
+                print(line(one, len(session.history) + 1, session.budget, device.slowdown(one.arch)), flush=True)
+
+        device.on_measurement = keep
+        measure(session, device)
     seconds = time.perf_counter() - started
-    measured = [device.measurements[arch] for arch in found.trajectory["arch"]]
-    steps = found.trajectory.assign(spread=[one.spread for one in measured], stable=[one.stable for one in measured])
-    if out is not None:
-        replace(out, steps.to_csv(index=False, lineterminator="\n").encode())
     journal.unlink(missing_ok=True)
-    if not np.isfinite(steps["latency_ms"]).any():
+    found = Search.of(session)
+    measured = [device.measurements[arch] for arch in found.trajectory["arch"]]
+    if all(one.reason for one in measured):
         reasons = "; ".join(dict.fromkeys(one.reason for one in measured))
         raise CannotMeasure(f"none of the {found.n_measured} measured cells runs in {device.name}: {reasons}")
+    columns = {name: [getattr(one, name) for one in measured] for name in COLUMNS}
+    steps = found.trajectory.assign(**columns)
+    if out is not None:
+        replace(out, steps.to_csv(index=False, lineterminator="\n").encode())
     return LiveSearch(dataclasses.replace(found, trajectory=steps), device, len(known), seconds)
 
 
@@ -152,36 +173,38 @@ def _journal(settings: dict[str, Any], beside: Path | None) -> Path:
     return file
 
 
-def _read(journal: Path) -> list[Measurement]:
-    """Measurements of an interrupted search; none if there is no journal. An unreadable one is set aside."""
-    try:
-        return [Measurement(**row) for row in json.loads(journal.read_text(encoding="utf-8"))["measurements"]]
-    except FileNotFoundError:
-        return []
-    except (ValueError, KeyError, TypeError):
-        aside = journal.with_suffix(".unreadable")
-        journal.replace(aside)
-        print(f"the journal of this search cannot be read; it is now {aside}", file=sys.stderr)
-        return []
+def _measurements(content: bytes) -> list[Measurement]:
+    """Measurements of an interrupted search, from its journal."""
+    return [Measurement(**row) for row in json.loads(content)["measurements"]]
 
 
 @contextlib.contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Handle SIGTERM like Ctrl-C. Python allows this in the main thread only."""
+def _signals_interrupt() -> Iterator[None]:
+    """Handle SIGTERM and a closed terminal like Ctrl-C. Python allows this in the main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
+    with contextlib.ExitStack() as restored:
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants
+                restored.callback(signal.signal, number, signal.signal(number, signal.default_int_handler))
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
-def line(one: Measurement, number: int, budget: int) -> str:
+def line(one: Measurement, number: int, budget: int, slowdown: float = 1.0) -> str:
     """A measurement as a line of progress."""
     result = f"failed: {one.reason}"
     if not one.reason:
-        doubt = "" if one.stable else ", unstable: the machine is busy"
-        result = f"{one.latency_ms:8.3f} ms ± {100 * one.spread:.1f} %{doubt}"
+        doubt = f", {doubt_of(one)}" if one.doubtful else ""
+        if abs(slowdown - 1) > NOTABLE:
+            doubt += f", corrected: the machine takes {slowdown:.2f} of its usual time"
+        result = f"{one.latency_ms / slowdown:8.3f} ms ± {100 * one.spread:.1f} %{doubt}"
     return f"{number:3} of {budget}  {result}  in {one.seconds:.1f} s  {space.to_string(one.arch)}"
+
+
+def doubt_of(one: Measurement) -> str:
+    """Why a latency is doubtful, in words."""
+    if one.disturbed:
+        return f"disturbed: other programs took the core in {100 * one.preempted:.0f} % of the runs"
+    return "unstable: the machine is busy"

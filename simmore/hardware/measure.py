@@ -9,6 +9,7 @@ Measurement(arch=12, latency_ms=1.9, ...)
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -19,10 +20,11 @@ from numpy.typing import ArrayLike, NDArray
 from simmore import parallel, space
 from simmore.hardware.cores import CannotMeasure
 from simmore.hardware.runtimes import RUNTIMES, Configuration
-from simmore.hardware.worker import LIMIT_SECONDS, Measurement, Worker
+from simmore.hardware.worker import LIMIT_SECONDS, REFERENCE, Measurement, Worker
 
 __all__ = [
     "LIMIT_SECONDS",
+    "REFERENCE",
     "RUNTIMES",
     "CannotMeasure",
     "Configuration",
@@ -33,6 +35,8 @@ __all__ = [
     "measure_many",
 ]
 
+WAIT_SECONDS = (0.5, 2.0)  # before a doubtful latency is measured again
+
 
 def measure(
     arch: int | str,
@@ -40,10 +44,11 @@ def measure(
     precision: str = "fp32",
     threads: int = 1,
     batch: int = 1,
+    cores: tuple[int, ...] = (),
     **settings: Any,
 ) -> Measurement:
     """Measure one cell in a `Configuration`; everything else is as in `measure_many`."""
-    return measure_many([arch], Configuration(runtime, precision, threads, batch), **settings)[0]
+    return measure_many([arch], Configuration(runtime, precision, threads, batch, cores), **settings)[0]
 
 
 def measure_many(
@@ -62,7 +67,7 @@ def measure_many(
     archs
         NATS indices, six digits or NATS-Bench strings.
     wanted
-        Runtime, precision, threads and batch.
+        Runtime, precision, threads, batch and cores.
     seed
         Of the input and of the order of rounds.
     limit_seconds
@@ -83,7 +88,7 @@ def measure_many(
     MissingPackage
         For a runtime that is not installed there.
     CannotMeasure
-        If no core becomes free there, or on Windows.
+        If the reference network fails or no core becomes free there, or on Windows.
     ConnectionError
         If no scheduler answers, or none of its workers has the resource.
     """
@@ -109,16 +114,27 @@ def _worker(wanted: Configuration, limit_seconds: float) -> Worker:
 class LiveDevice:
     """A device that measures a cell when its latency is first asked for.
 
+    The reference network is timed beside every cell. Latencies are scaled to its median over all measurements, so that
+    a machine that changes its speed in the middle changes nothing. A doubtful or implausible latency is measured again.
+
     Parameters
     ----------
     wanted
-        Runtime, precision, threads and batch.
+        Runtime, precision, threads, batch and cores.
     known
-        Earlier measurements, which are not made again.
+        Earlier measurements on the same machine, which are not made again.
     on_measurement
         Called with each new measurement.
+    implausible
+        Says of NATS indices and latencies in ms which ones cannot be right, ``(n,)`` each; nothing is implausible if
+        None.
     settings
         ``limit_seconds``, ``dask`` and ``resource``, see `measure_many`.
+
+    Attributes
+    ----------
+    measurements
+        By NATS index, as they were made: not scaled.
     """
 
     def __init__(
@@ -127,19 +143,99 @@ class LiveDevice:
         *,
         known: Iterable[Measurement] = (),
         on_measurement: Callable[[Measurement], None] = lambda measured: None,
+        implausible: Callable[[NDArray[np.int64], NDArray[np.float64]], NDArray[np.bool_]] | None = None,
         **settings: Any,
     ) -> None:
         self.measurements = {one.arch: one for one in known}
         label = settings.get("resource")
         self.name = f"{label}_{wanted.name}" if label else wanted.name
-        self._wanted, self._on_measurement, self._settings = wanted, on_measurement, settings
+        self.on_measurement = on_measurement
+        self._wanted, self._settings = wanted, settings
+        self._implausible = implausible
+        self._checked: Measurement | None = None
+
+    def check(self) -> Measurement:
+        """Measure the reference network, once: the runtime works, and the machine is known.
+
+        Raises
+        ------
+        CannotMeasure
+            If it fails, with the reason.
+        """
+        if self._checked is None:
+            found = measure_many([REFERENCE], self._wanted, **self._settings)[0]
+            if found.reason:
+                raise CannotMeasure(f"{self.name} does not work: the reference network fails with {found.reason}")
+            self._checked = found
+        return self._checked
 
     def latency_ms(self, archs: ArrayLike) -> NDArray[np.float64]:
-        """Latency in ms; same shape, inf where a cell fails. Cells that are not known yet are measured now."""
+        """Latency in ms; same shape, inf where a cell fails. Cells that are not known yet are measured now.
+
+        Raises
+        ------
+        CannotMeasure
+            If the machine cannot measure, or is another one than before.
+        """
         archs = np.asarray(archs)
         for arch in dict.fromkeys(archs.ravel().tolist()):
             if arch not in self.measurements:
-                self.measurements[arch] = measure_many([arch], self._wanted, **self._settings)[0]
-                self._on_measurement(self.measurements[arch])
-        found = [self.measurements[arch].latency_ms for arch in archs.ravel().tolist()]
+                self.measurements[arch] = self._measure(arch)
+                self.on_measurement(self.measurements[arch])
+        speed = self._reference_ms()
+        found = [_scaled(self.measurements[arch], speed) for arch in archs.ravel().tolist()]
         return np.array(found, dtype=np.float64).reshape(archs.shape)
+
+    def slowdown(self, arch: int) -> float:
+        """How much slower than usual the machine was when it measured a cell: 1.4 means 1.4 times the time."""
+        return self.measurements[arch].reference_ms / self._reference_ms()
+
+    def _reference_ms(self) -> float:
+        """Median latency of the reference network over all measurements; NaN if there are none."""
+        every = [*self.measurements.values(), *([self._checked] if self._checked else [])]
+        times = [one.reference_ms for one in every if np.isfinite(one.reference_ms)]
+        return float(np.median(times)) if times else np.nan
+
+    def _measure(self, arch: int) -> Measurement:
+        """Measure a cell; again if that is doubtful, and once more if it is implausible beside the others."""
+        machine = self.check().machine
+        best = self._once(arch, machine)
+        for seconds in WAIT_SECONDS:
+            if not best.doubtful:
+                break
+            time.sleep(seconds)  # what disturbs the machine may end
+            best = min(best, self._once(arch, machine), key=lambda one: (one.disturbed, one.spread))
+        if self._is_implausible(best):
+            second = self._once(arch, machine)
+            best = second if not self._is_implausible(second) else best
+        return best
+
+    def _once(self, arch: int, machine: tuple[Any, ...]) -> Measurement:
+        found = measure_many([arch], self._wanted, **self._settings)[0]
+        if found.machine != machine:
+            raise CannotMeasure(
+                f"cell {arch} was measured by {_described(found.machine)}, but this search measures on "
+                f"{_described(machine)}: two machines are never mixed. Give each machine a label of its own"
+            )
+        return found
+
+    def _is_implausible(self, one: Measurement) -> bool:
+        """Whether a latency is implausible beside those that were measured before."""
+        if self._implausible is None or not np.isfinite(one.latency_ms):
+            return False
+        speed = self._reference_ms()
+        others = [(each.arch, _scaled(each, speed)) for each in self.measurements.values() if not each.reason]
+        archs, latency = zip(*others, (one.arch, _scaled(one, speed)), strict=True)
+        return bool(self._implausible(np.array(archs), np.array(latency))[-1])
+
+
+def _scaled(one: Measurement, reference_ms: float) -> float:
+    """Latency in ms at the speed at which the reference network takes so long."""
+    if not np.isfinite(one.reference_ms):
+        return one.latency_ms
+    return one.latency_ms * reference_ms / one.reference_ms
+
+
+def _described(machine: tuple[Any, ...]) -> str:
+    host, processor, versions = machine
+    return f"{host or 'an unnamed host'} ({', '.join([processor, *(' '.join(one) for one in versions)])})"

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+MOST_IMAGES = 1024  # of a run
+
 Image = NDArray[np.float32]
 Network = Callable[[Image], NDArray[np.float32]]  # (batch, 3, size, size) -> (batch, classes)
 
@@ -56,12 +58,15 @@ class Configuration:
         Number of threads. Each has a core on which nothing else is measured meanwhile.
     batch
         Images per run.
+    cores
+        Numbers of the cores to measure on; any if empty. On a processor with unlike cores, name the ones that count.
     """
 
     runtime: str = "onnxruntime"
     precision: str = "fp32"
     threads: int = 1
     batch: int = 1
+    cores: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.runtime not in RUNTIMES:
@@ -72,6 +77,8 @@ class Configuration:
         for what, number in (("threads", self.threads), ("batch", self.batch)):
             if isinstance(number, bool) or not isinstance(number, int) or number < 1:
                 raise ValueError(f"{what} is a whole number of at least 1, got {number!r}")
+        if self.batch > MOST_IMAGES:
+            raise ValueError(f"batch is at most {MOST_IMAGES} images, got {self.batch}")
         if self.batch > 1 and not RUNTIMES[self.runtime].batches:
             raise ValueError(f"{self.runtime} runs one image at a time, so its batch is 1, not {self.batch}")
 
@@ -103,9 +110,12 @@ class Configuration:
                 f"{self.runtime} needs {error.name}, which is not installed: pip install 'simmore[measure]', or "
                 "`make worker` in a checkout"
             ) from error
-        available = len(cores.usable_cores())
+        usable = cores.usable_cores()
+        if absent := set(self.cores) - set(usable):
+            raise ValueError(f"cores {sorted(absent)} are not among those of this machine, {usable}")
+        available = len(set(self.cores) or usable)
         if self.threads > available:
-            raise ValueError(f"{self.threads} threads are more than the {available} cores of this machine")
+            raise ValueError(f"{self.threads} threads are more than the {available} cores that they may use")
 
     def compile(self, arch: int) -> Network:
         """The network of one cell, compiled."""

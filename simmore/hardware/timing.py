@@ -1,8 +1,12 @@
-"""Interleaved timing: networks are timed in rounds, and an unstable latency is measured again.
+"""Interleaved timing: networks are timed in rounds, preempted runs are left out, and a doubtful latency is timed again.
 
 Each network runs until it is warm. All networks are then timed in rounds, in a new order each round, so that a
 disturbance of the machine affects one round of many networks instead of all rounds of one. The value of a round is the
 median of its runs. The latency is the median over rounds.
+
+A run is *preempted* if the system took the core away from this process in the middle of it: it counted an involuntary
+context switch, or the process used much less processor time than the run lasted. Such a run measures other programs
+too. A round needs enough runs that were not preempted; a latency without enough such rounds is *disturbed*.
 """
 
 from __future__ import annotations
@@ -10,17 +14,37 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 Run = Callable[[], object]
 
 ROUNDS = 5
-REPEATS = 2  # times that the rounds of an unstable latency are repeated
+FEWEST_ROUNDS = 3  # that are not disturbed
+REPEATS = 2  # times that the rounds of a doubtful latency are repeated
 ROUND_MS = 8.0  # shortest round
 RUNS = 2  # fewest runs of a round
+PATIENCE = 4  # a round ends after so many times its shortest length, whatever was preempted
 WIDEST = 0.05  # largest relative spread of a stable latency
+IDLE, IDLE_MS = 0.1, 0.1  # a run may wait for so much of its time, and so long besides, before it counts as preempted
 WARM_RUNS, WARM_SECONDS, WARM_CHANGE = 3, 1.0, 0.05
+
+
+class Reading(NamedTuple):
+    """What the clock of a process shows: seconds, its processor time in seconds, its involuntary context switches."""
+
+    seconds: float
+    processor_seconds: float
+    switches: int
+
+
+def clock() -> Reading:
+    """The clock of this process, with all its threads."""
+    import resource  # not on Windows, where nothing can be measured
+
+    switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+    return Reading(time.perf_counter(), time.process_time(), switches)
 
 
 @dataclass(frozen=True)
@@ -30,26 +54,42 @@ class Timing:
     Attributes
     ----------
     latency_ms
-        Median over rounds of the median of a round's runs.
+        Median over rounds of the median of a round's runs; of undisturbed rounds and runs, where there are enough.
     spread
         Relative: 1.48 times the median distance of a round from the latency, over the latency.
     runs
         Number of timed runs.
+    preempted
+        Share of the runs that were preempted.
     stable
         Whether the spread is at most `WIDEST`; False if it is still larger after all repetitions.
+    disturbed
+        Whether fewer than `FEWEST_ROUNDS` rounds are free of preempted runs, after all repetitions.
     """
 
     latency_ms: float
     spread: float
     runs: int
+    preempted: float
     stable: bool
+    disturbed: bool
+
+
+@dataclass(frozen=True)
+class _Round:
+    """Median of its runs in ms, numbers of runs and of preempted ones, whether the median contains preempted ones."""
+
+    median_ms: float
+    runs: int
+    preempted: int
+    disturbed: bool
 
 
 def warm(run: Run) -> None:
     """Run until the time of a run no longer falls, for a second at most."""
-    started, times = time.perf_counter(), [_seconds(run)]
-    while time.perf_counter() - started < WARM_SECONDS:
-        times.append(_seconds(run))
+    started, times = clock().seconds, [_timed(run)[0]]
+    while clock().seconds - started < WARM_SECONDS:
+        times.append(_timed(run)[0])
         last, before = times[-WARM_RUNS:], times[1:-WARM_RUNS]
         if before and min(last) > (1 - WARM_CHANGE) * min(before):
             return
@@ -65,22 +105,27 @@ def interleaved(runs: Sequence[Run], rng: np.random.Generator) -> list[Timing]:
     rng
         Draws the order of each round.
     """
-    rounds: list[list[float]] = [[] for _ in runs]  # medians in ms
-    counts = [0] * len(runs)
+    rounds: list[list[_Round]] = [[] for _ in runs]
     pending = list(range(len(runs)))
     for _ in range(1 + REPEATS):
         for _ in range(ROUNDS):
             for one in rng.permutation(pending):
-                times = _round(runs[one])
-                rounds[one].append(1000 * float(np.median(times)))
-                counts[one] += len(times)
-        pending = [one for one in pending if spread(rounds[one]) > WIDEST]
+                rounds[one].append(_round(runs[one]))
+        pending = [one for one in pending if not _combined(rounds[one]).stable or _combined(rounds[one]).disturbed]
         if not pending:
             break
-    return [
-        Timing(float(np.median(medians)), spread(medians), count, spread(medians) <= WIDEST)
-        for medians, count in zip(rounds, counts, strict=True)
-    ]
+    return [_combined(each) for each in rounds]
+
+
+def _combined(rounds: Sequence[_Round]) -> Timing:
+    """The latency that rounds of one network give."""
+    clean = [one.median_ms for one in rounds if not one.disturbed]
+    disturbed = len(clean) < FEWEST_ROUNDS
+    medians = [one.median_ms for one in rounds] if disturbed else clean
+    runs = sum(one.runs for one in rounds)
+    preempted = sum(one.preempted for one in rounds) / runs
+    wide = spread(medians)
+    return Timing(float(np.median(medians)), wide, runs, preempted, wide <= WIDEST, disturbed)
 
 
 def spread(medians: Sequence[float]) -> float:
@@ -89,18 +134,26 @@ def spread(medians: Sequence[float]) -> float:
     return 1.4826 * float(np.median(np.abs(np.asarray(medians) - middle))) / middle
 
 
-def _round(run: Run) -> list[float]:
-    """Seconds of each run of one round."""
-    times: list[float] = []
-    total = 0.0
+def _round(run: Run) -> _Round:
+    """Time one round of a network."""
     run()  # not timed: another network has used the caches since the last round
-    while len(times) < RUNS or 1000 * total < ROUND_MS:
-        times.append(_seconds(run))
-        total += times[-1]
-    return times
+    clean: list[float] = []  # ms of runs that were not preempted
+    others: list[float] = []
+    while len(clean) < RUNS or sum(clean) < ROUND_MS:
+        seconds, preempted = _timed(run)
+        (others if preempted else clean).append(1000 * seconds)
+        if len(clean) + len(others) >= PATIENCE * RUNS and sum(clean) + sum(others) >= PATIENCE * ROUND_MS:
+            break
+    disturbed = len(clean) < RUNS
+    times = clean + others if disturbed else clean
+    return _Round(float(np.median(times)), len(clean) + len(others), len(others), disturbed)
 
 
-def _seconds(run: Run) -> float:
-    started = time.perf_counter()
+def _timed(run: Run) -> tuple[float, bool]:
+    """Seconds of one run, and whether it was preempted."""
+    before = clock()
     run()
-    return time.perf_counter() - started
+    after = clock()
+    seconds = after.seconds - before.seconds
+    idle = seconds - (after.processor_seconds - before.processor_seconds)
+    return seconds, after.switches > before.switches or idle > IDLE * seconds + IDLE_MS / 1000

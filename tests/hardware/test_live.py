@@ -1,5 +1,7 @@
 """Searches on hardware: ten real measurements, interruptions, journals, and settings that are wrong."""
 
+import contextlib
+import dataclasses
 import json
 import math
 import re
@@ -11,24 +13,29 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simmore import space
+from simmore import devices, space
+from simmore.__main__ import main
 from simmore.errors import MissingPackage
+from simmore.experiments import comparison
 from simmore.hardware import live, measure, runtimes
 from simmore.hardware.worker import failed
-from simmore.strategies import MeasurementFailed, Session
+from simmore.models.knowledge import Knowledge
+from simmore.strategies import MeasurementFailed, Problem, Session
 
 FP32 = measure.Configuration()
+MEAN = Knowledge().operations.mean
 # the command line on a machine that measures 1 ms + arch / 1000; it hangs at its third cell if told to
 SIMULATED = """
 import signal, sys, threading
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start tests in the background, which ignore it
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from simmore.__main__ import main
 from simmore.hardware import measure
 measured = 0
 
 def measure_many(archs, wanted, **settings):
     global measured
-    measured += 1
+    measured += archs != [measure.REFERENCE]
     if hangs and measured == 3:
         threading.Event().wait()
     return [measure.Measurement(arch, 1 + arch / 1000, seconds=1.0) for arch in archs]
@@ -66,7 +73,7 @@ def test_ten_measurements_a_recommendation_and_its_file(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best.onnx", "trajectory.csv"]
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 @pytest.mark.parametrize("out", [["--out", "steps.csv"], []])
 def test_an_interrupted_search_continues_with_what_it_has_measured(tmp_path, own_cache, how, out):
     pytest.importorskip("onnxruntime")
@@ -116,21 +123,30 @@ def test_a_wrong_setting_is_one_sentence_without_a_traceback(arguments, message,
 
 @pytest.fixture
 def simulated(monkeypatch):
-    """A machine that measures 1 ms + arch / 1000; cells for which `fails` is true fail, and after `n` it is gone."""
+    """A machine that measures 1 ms + arch / 1000; cells for which `fails` is true fail, and after `n` it is gone.
 
-    def simulate(fails=lambda arch: False, n=math.inf):
+    ``change(k, measurement)`` may return another measurement in the place of the k-th one.
+    """
+
+    def simulate(fails=lambda arch: False, n=math.inf, change=lambda k, one: one, latency=lambda arch: 1 + arch / 1000):
         measured = []
 
         def measure_many(archs, wanted, **settings):
+            (arch,) = archs
+            if arch == measure.REFERENCE and not measured:
+                return [measure.Measurement(arch, 1.0, reference_ms=1.0, host="board")]
             if len(measured) == n:
                 raise ConnectionError("the machine is gone")
-            measured.extend(archs)
-            return [failed(a, "no such operator") if fails(a) else measure.Measurement(a, 1 + a / 1000) for a in archs]
+            measured.append(arch)
+            one = measure.Measurement(arch, latency(arch), reference_ms=1.0, host="board")
+            if fails(arch):
+                one = dataclasses.replace(failed(arch, "no such operator"), host="board")
+            return [change(len(measured) - 1, one)]
 
         monkeypatch.setattr(measure, "measure_many", measure_many)
+        return measured
 
-    monkeypatch.setattr(runtimes.Configuration, "check", lambda self: None)
-    monkeypatch.setattr(runtimes.Configuration, "versions", lambda self: {})
+    monkeypatch.setattr(measure, "WAIT_SECONDS", (0, 0))
     simulate()
     return simulate
 
@@ -154,12 +170,130 @@ def test_a_search_continues_where_cells_fail_and_recommends_one_that_runs(simula
     assert np.isinf(ended.found.trajectory["latency_ms"]).any() and ended.found.n_measured == 10
 
 
-def test_a_search_in_which_every_cell_fails_is_an_error_that_names_the_reason(simulated, own_cache):
-    simulated(fails=lambda arch: True)
+def test_a_search_in_which_every_cell_fails_is_an_error_that_names_the_reason(simulated, own_cache, tmp_path):
     for strategy in ("random", "expected_improvement"):
+        simulated(fails=lambda arch: True)
+        session = Session(strategy)
         with pytest.raises(measure.CannotMeasure, match=r"none of the \d+ measured cells runs .*: no such operator$"):
-            live.search_live(FP32, Session(strategy), strategy=strategy, seed=0, progress=False)
-    assert not list(own_cache.rglob("*.json"))
+            live.search_live(FP32, session, strategy=strategy, seed=0, progress=False, out=tmp_path / "steps.csv")
+    assert not list(own_cache.rglob("*.json")) and not list(tmp_path.iterdir())
+
+
+def test_a_runtime_that_does_not_work_is_an_error_before_any_cell_is_measured(monkeypatch, tmp_path, own_cache):
+    def measure_many(archs, wanted, **settings):
+        assert archs == [measure.REFERENCE]
+        raise measure.CannotMeasure("onnxruntime_fp32 does not work on this machine")
+
+    monkeypatch.setattr(measure, "measure_many", measure_many)
+    with pytest.raises(measure.CannotMeasure, match="does not work"):
+        search_live(out=tmp_path / "steps.csv")
+    assert not list(tmp_path.iterdir()) and not list(own_cache.rglob("*.json"))
+
+
+def disturbed(one):
+    return dataclasses.replace(one, latency_ms=5 * one.latency_ms, disturbed=True, preempted=1.0)
+
+
+def test_a_disturbed_cell_is_measured_again(simulated):
+    measured = simulated(change=lambda k, one: disturbed(one) if k == 2 else one)
+    ended = search_live()
+    assert measured[2] == measured[3] and len(measured) == 11
+    assert not ended.found.trajectory["disturbed"].any() and ended.doubt == ""
+
+
+def test_a_recommendation_that_rests_on_a_disturbed_cell_says_so(simulated, tmp_path, capsys, monkeypatch):
+    simulated(change=lambda k, one: disturbed(one))
+    ended = search_live()
+    assert (
+        ended.found.trajectory["disturbed"].all() and "other programs took the core in 100 % of the runs" in ended.doubt
+    )
+    monkeypatch.setattr(sys, "argv", ["simmore", "search", "--live", "onnxruntime", "--strategy", "random"])
+    with contextlib.suppress(SystemExit):
+        main()
+    assert "doubtful      disturbed: other programs" in capsys.readouterr().out
+
+
+def test_an_implausible_latency_is_measured_again(simulated):
+    def spike(k, one):
+        return dataclasses.replace(one, latency_ms=1000 * one.latency_ms) if k == 5 else one
+
+    measured = simulated(change=spike, latency=lambda arch: float(MEAN[arch]))
+    ended = search_live()
+    assert measured[5] == measured[6] and ended.found.trajectory["latency_ms"].max() < 10 * MEAN.max()
+
+
+def test_measurements_of_two_machines_are_never_mixed(simulated, own_cache):
+    simulated(change=lambda k, one: dataclasses.replace(one, host="board" if k < 2 else "other board"))
+    with pytest.raises(MeasurementFailed, match=r"measured by other board .*, but this search measures on board"):
+        search_live()
+    (journal,) = own_cache.rglob("*.json")
+    assert {row["host"] for row in json.loads(journal.read_text())["measurements"]} == {"board"}
+
+
+def test_a_search_does_not_continue_on_another_machine(simulated, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "t.csv"
+    simulated(n=2)
+    with pytest.raises(MeasurementFailed):
+        search_live(out=out)
+    (journal,) = tmp_path.iterdir()
+    simulated()
+    first = measure.measure_many
+
+    def elsewhere(archs, wanted, **settings):
+        return [dataclasses.replace(one, host="other board") for one in first(archs, wanted, **settings)]
+
+    monkeypatch.setattr(measure, "measure_many", elsewhere)
+    assert search_live(out=out).resumed == 0
+    assert journal.exists() and str(journal) in capsys.readouterr().err
+    assert set(pd.read_csv(out)["host"]) == {"other board"}
+
+
+DISTURBANCES = {
+    "none": lambda k: 1.0,
+    "1.4 times slower after the fourth cell": lambda k: 1.4 if k >= 4 else 1.0,
+    "twice as slow after the fourth cell": lambda k: 2.0 if k >= 4 else 1.0,
+    "three times slower at the first cell": lambda k: 3.0 if k == 0 else 1.0,
+}
+
+
+@pytest.mark.slow
+def test_a_machine_that_changes_its_speed_costs_at_most_0_03_of_regret(monkeypatch):
+    """On 17 measured devices (on the benchmarked runtimes if they are not here), with noise of 1 % in every latency."""
+    problem = Problem.of()
+    mean = {}
+    for name, speed in DISTURBANCES.items():
+        found = []
+        for device in comparison.measured_devices() or devices.benchmarked_devices():
+            table = device.latency_ms(np.arange(space.N_ARCHS))
+            noise = np.random.default_rng(0)
+            measured = []
+
+            def measure_many(archs, wanted, table=table, noise=noise, measured=measured, speed=speed, **settings):
+                cell, reference = noise.normal(1, 0.01, 2) * (speed(len(measured)) if archs != [4317] else 1.0)
+                measured.extend(arch for arch in archs if arch != measure.REFERENCE)
+                (arch,) = archs
+                return [measure.Measurement(arch, table[arch] * cell, reference_ms=table[4317] * reference)]
+
+            monkeypatch.setattr(measure, "measure_many", measure_many)
+            session = Session("expected_improvement", problem, without=[device.name], seed=1)
+            ended = live.search_live(FP32, session, strategy="expected_improvement", seed=1, progress=False)
+            rewards = devices.reward(problem.score, table)
+            found.append(float(devices.normalised_regret(rewards, ended.found.arch)))
+        mean[name] = np.mean(found)
+    assert all(value <= mean["none"] + 0.03 for value in mean.values()), mean
+
+
+def test_latencies_are_given_at_the_usual_speed_of_the_machine(simulated):
+    """The first measurement is made on a machine that is three times slower; the others at its usual speed."""
+
+    def slow(k, one):
+        factor = 3.0 if k == 0 else 1.0
+        return dataclasses.replace(one, latency_ms=factor * one.latency_ms, reference_ms=factor)
+
+    simulated(change=slow)
+    steps = search_live().found.trajectory
+    np.testing.assert_allclose(steps["latency_ms"], 1 + steps["arch"] / 1000)
+    assert steps["reference_ms"][0] == 3
 
 
 def test_a_search_whose_machine_is_gone_continues_with_what_it_has_measured(simulated):
@@ -182,7 +316,7 @@ def test_the_journal_of_a_search_with_other_settings_is_kept_and_not_used(simula
     assert search_live(out=out).resumed == 2 and list(tmp_path.iterdir()) == [out]
 
 
-@pytest.mark.parametrize("content", ['{"settings": {}}', "{", "[]", '{"measurements": [{"speed": 1}]}'])
+@pytest.mark.parametrize("content", ['{"settings": {}}', "{", "[]", '{"measurements": [{"speed": 1}]}', ""])
 def test_a_journal_that_cannot_be_read_is_set_aside(simulated, tmp_path, capsys, content):
     out = tmp_path / "t.csv"
     simulated(n=2)
@@ -193,12 +327,15 @@ def test_a_journal_that_cannot_be_read_is_set_aside(simulated, tmp_path, capsys,
     simulated()
     assert search_live(out=out).resumed == 0
     (aside,) = set(tmp_path.iterdir()) - {out}
-    assert aside.read_text() == content and str(aside) in capsys.readouterr().err
+    assert aside.read_text() == content and aside.name in capsys.readouterr().err
 
 
 def test_the_line_of_a_measurement_names_the_failure_or_an_unstable_latency():
     arch = 7
     assert live.line(failed(arch, "no such operator"), 3, 10).startswith("  3 of 10  failed: no such operator")
     unstable = measure.Measurement(arch, 1.5, spread=0.2, stable=False)
+    assert "0.750 ms ± 0.0 %, corrected: the machine takes 2.00 of its usual time" in live.line(
+        measure.Measurement(arch, 1.5), 3, 10, 2.0
+    )
     assert "1.500 ms ± 20.0 %, unstable: the machine is busy" in live.line(unstable, 3, 10)
     assert live.line(unstable, 3, 10).endswith(space.to_string(arch))

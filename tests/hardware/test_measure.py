@@ -3,11 +3,14 @@
 import contextlib
 import math
 import os
+import platform
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from multiprocessing import Pipe
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,7 +28,7 @@ from simmore.hardware.worker import Worker
 
 pytest.importorskip("onnxruntime")
 
-SKIP, CONV_1X1, CONV_3X3 = space.single_operation_archs()[1:4].tolist()
+SKIP, CONV_1X1, CONV_3X3, POOL = space.single_operation_archs()[1:].tolist()
 FP32 = measure.Configuration()
 
 
@@ -39,12 +42,44 @@ def test_a_measurement_is_a_latency_in_ms_with_its_spread():
     found = measure.measure(CONV_3X3, "onnxruntime", "fp32", threads=1, batch=1)
     assert found.arch == CONV_3X3 and 0 < found.latency_ms < math.inf and found.spread >= 0
     assert found.runs >= timing.ROUNDS * timing.RUNS and found.seconds > 0 and found.reason == ""
+    assert 0 < found.reference_ms < math.inf
+
+
+def test_a_measurement_names_the_machine_the_versions_and_the_core():
+    core = cores.usable_cores()[-1]
+    (found,) = measure.measure_many([SKIP], measure.Configuration(cores=(core,)))
+    assert found.cores == (core,) and found.host == platform.node() and found.processor
+    assert found.versions == FP32.versions()
+
+
+def test_a_process_measures_on_the_same_cores_every_time(monkeypatch):
+    """Cores may be unlike: a process that took core 1 because core 0 was taken does not change to core 0 later."""
+    monkeypatch.setattr(cores, "usable_cores", lambda: [0, 1])
+    monkeypatch.setattr(cores, "_move_to", lambda taken: None)
+    monkeypatch.setattr(parallel, "end_with", lambda parent: None)
+    here, there = Pipe()
+    with there:
+        serving = threading.Thread(target=measuring.serve, args=[os.dup(there.fileno())])
+    serving.start()
+
+    def measured(arch):
+        here.send(([arch], 0))
+        assert here.recv() is None  # it has its cores
+        return here.recv()[0]
+
+    with here:
+        here.send(Scripted())
+        assert here.recv() is None
+        with cores.reserved(1) as mine:
+            assert mine == [0] and measured(5).cores == (1,)
+        assert measured(6).cores == (1,)
+    serving.join()
 
 
 def test_the_latency_of_a_cell_is_the_time_of_one_run_of_its_batch(monkeypatch):
     """On a machine whose clock only moves when a network runs: 1 ms for each image of cell 1, 2 ms of cell 2, …"""
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(timing, "clock", lambda: timing.Reading(clock.now, clock.now, 0))
 
     def compile_one(arch, wanted):
         def run(image):
@@ -58,6 +93,7 @@ def test_the_latency_of_a_cell_is_the_time_of_one_run_of_its_batch(monkeypatch):
         found = measuring.measure_here([3, 1, 2], measure.Configuration(batch=batch))
         assert [one.arch for one in found] == [3, 1, 2]
         assert [one.latency_ms for one in found] == pytest.approx([3 * batch, batch, 2 * batch])
+        assert [one.reference_ms for one in found] == pytest.approx([measure.REFERENCE * batch] * 3)
 
 
 def test_cells_may_be_given_as_index_digits_or_string():
@@ -77,6 +113,10 @@ def test_cells_may_be_given_as_index_digits_or_string():
         ({"batch": True}, "batch is a whole number"),
         ({"threads": -1}, "threads is a whole number"),
         ({"threads": 1000}, "more than the [0-9]+ cores"),
+        ({"cores": (999,)}, r"cores \[999\] are not among"),
+        ({"threads": 2, "cores": (cores.usable_cores()[0],)}, "more than the 1 cores"),
+        ({"batch": 10**9}, "at most 1024 images"),
+        ({"limit_seconds": math.inf}, "positive number of seconds"),
         ({"runtime": "ncnn", "batch": 2}, "one image at a time"),
         ({"limit_seconds": 0}, "positive number of seconds"),
         ({"resource": "raspi5"}, "name their scheduler's address"),
@@ -113,12 +153,12 @@ def test_a_cell_that_does_not_compile_or_run_has_a_reason(monkeypatch):
     def compile_one(arch, wanted):
         if arch == SKIP:
             raise NotImplementedError("no such operator")
-        if arch == CONV_1X1:
+        if arch == POOL:
             return lambda image: np.zeros((1, 3))
         return lambda image: np.zeros((1, 10))
 
     monkeypatch.setitem(runtimes.RUNTIMES, "onnxruntime", runtimes.Runtime(compile_one, ()))
-    skip, small, large = measuring.measure_here([SKIP, CONV_1X1, CONV_3X3], FP32)
+    skip, small, large = measuring.measure_here([SKIP, POOL, CONV_3X3], FP32)
     assert skip.latency_ms == small.latency_ms == math.inf and math.isfinite(large.latency_ms)
     assert skip.reason == "NotImplementedError: no such operator" and "shape (1, 3)" in small.reason
 
@@ -134,6 +174,28 @@ def test_a_cell_that_fails_while_it_is_timed_is_the_only_one_that_fails(monkeypa
     assert skip.latency_ms == math.inf and skip.reason.startswith("ZeroDivisionError") and large.latency_ms < math.inf
 
 
+@pytest.mark.parametrize("runs_before_it_fails", [0, 1])
+def test_a_runtime_in_which_the_reference_fails_is_an_error_and_no_property_of_a_cell(
+    monkeypatch, runs_before_it_fails
+):
+    def compile_one(arch, wanted):
+        runs = iter(range(10**6))
+        return lambda image: np.zeros((1, 10)) if next(runs) < runs_before_it_fails else 1 / 0
+
+    monkeypatch.setattr(timing, "warm", lambda run: None)
+    monkeypatch.setitem(runtimes.RUNTIMES, "onnxruntime", runtimes.Runtime(compile_one, ()))
+    with pytest.raises(measure.CannotMeasure, match=r"the reference network \(cell 4317\) fails with ZeroDivision"):
+        measuring.measure_here([SKIP], FP32)
+
+
+def test_a_runtime_that_kills_every_process_is_an_error_that_says_so():
+    with (
+        Worker(Scripted(crash=(measure.REFERENCE,))) as worker,
+        pytest.raises(measure.CannotMeasure, match=r"does not work on this machine.*ended by signal 9"),
+    ):
+        worker.measure([5, 6])
+
+
 def test_a_cell_that_exceeds_its_limit_fails_and_its_process_is_ended():
     with Worker(Scripted(hang=(7,)), limit_seconds=0.5) as worker:
         (found,) = worker.measure([7])
@@ -147,6 +209,7 @@ def test_a_cell_that_crashes_its_process_is_the_only_one_that_fails():
         assert [one.arch for one in found] == [5, 6, 7, 8]
         assert [math.isfinite(one.latency_ms) for one in found] == [True, True, False, True]
         assert found[2].reason == "the measuring process ended by signal 9"
+        assert len({one.machine for one in found}) == 1  # the machine of a failure is known too
 
 
 def test_an_interrupted_job_does_not_answer_the_next_one(monkeypatch):
@@ -189,7 +252,7 @@ def test_the_process_that_waits_longest_is_served_first(one_core):
     waiting = [threading.Thread(target=wait, args=[name]) for name in ("first", "second")]
     with cores.reserved(1):
         waiting[0].start()
-        queue = FileLock(Path(tempfile.gettempdir()) / "simmore-queue.lock")
+        queue = FileLock(Path(tempfile.gettempdir()) / "simmore-locks" / "queue.lock")
         while not queue_is_taken(queue):
             time.sleep(0.01)
         waiting[1].start()
@@ -204,6 +267,48 @@ def queue_is_taken(queue):
             return False
     except Timeout:
         return True
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as two users")
+def test_the_locks_work_across_users(one_core, monkeypatch):
+    """Two users with a strict umask take the same core one after the other, and one finds it taken by another."""
+    folder = tempfile.mkdtemp(dir="/tmp")  # pytest's own folders belong to one user alone
+    Path(folder).chmod(0o1777)
+    monkeypatch.setattr(tempfile, "tempdir", folder)
+
+    def as_user(number, run):
+        child = os.fork()
+        if not child:
+            os.umask(0o077)
+            os.setuid(number)
+            try:
+                run()
+            except BaseException as error:
+                os.write(2, repr(error).encode())
+                os._exit(1)
+            os._exit(0)
+        return os.waitpid(child, 0)[1]
+
+    def takes():
+        with cores.reserved(1):
+            pass
+
+    def finds_it_taken():
+        with pytest.raises(measure.CannotMeasure, match="never share a core"), cores.reserved(1, patience_seconds=0):
+            pass
+
+    assert as_user(12345, takes) == 0
+    assert as_user(23456, takes) == 0
+    with cores.reserved(1):
+        assert as_user(23456, finds_it_taken) == 0
+    shutil.rmtree(folder)
+
+
+def test_locks_that_cannot_be_used_are_an_error_of_the_environment(one_core, monkeypatch, tmp_path):
+    (tmp_path / "simmore-locks").write_text("not a folder")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(measure.CannotMeasure, match="simmore-locks, cannot be used"), cores.reserved(1):
+        pass
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not bind a process to cores")
@@ -226,9 +331,12 @@ def test_a_process_runs_on_its_reserved_core_alone_and_a_killed_one_gives_it_bac
 @pytest.mark.parametrize("waits_for_a_core", [False, True])
 def test_the_measuring_process_ends_when_its_caller_is_killed(waits_for_a_core):
     program = (
-        "import sys; from simmore.hardware.worker import Worker; from scripted import Scripted\n"
-        "worker = Worker(Scripted()); worker._start(); print(worker._process.pid, flush=True)\n"
-        "worker.measure([0]); print('measured', flush=True); sys.stdin.read()"
+        "import sys, threading, time; from simmore.hardware.worker import Worker; from scripted import Scripted\n"
+        "worker = Worker(Scripted())\n"
+        "job = threading.Thread(target=worker.measure, args=[[0]], daemon=True); job.start()\n"
+        "while worker._process is None: time.sleep(0.01)\n"
+        "print(worker._process.pid, flush=True)\n"
+        "job.join(); print('measured', flush=True); sys.stdin.read()"
     )
     with (
         cores.reserved(len(cores.usable_cores())) if waits_for_a_core else contextlib.nullcontext(),
