@@ -32,7 +32,6 @@ executed = $(1:%=$(BUILD)/notebooks/%.ipynb)
 FIGURES := fig1_devices fig2_profiles fig3_proxy_accuracy fig4_policy fig5_training fig6_trajectories fig9_prediction figS1_scores \
   figS2_own_devices
 COMPARED := fig7_regret fig8_constrained
-MADE = $(foreach f,$(1),$(OUT)/$(f).pdf $(OUT)/$(f).png $(OUT)/data/$(f).csv) $(OUT)/claims.csv $(OUT)/provenance.json
 SOURCES := $(shell find simmore -type f -not -path '*/__pycache__/*')
 MODE := $(BUILD)/mode-$(QUICK)
 
@@ -48,17 +47,19 @@ BAR := $(shell test -t 2 && echo --progress-bar || echo --no-progress-bar)
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
-figures: $(READY)figures data $(call executed,$(PAPER)) ## Rebuild every figure of the paper in figures/ (QUICK=1: with shorter training)
-	@$(call complete,$(FIGURES),$(call executed,$(PAPER)))
+figures: $(READY)figures tables $(call executed,$(PAPER)) ## Rebuild every figure of the paper in figures/ (QUICK=1: with shorter training)
+	@$(call complete,$(FIGURES),$(PAPER))
 
-comparison: $(READY)figures data $(call executed,$(COMPARISON)) ## Rebuild figures 7 and 8: all search strategies on all devices (about 8 minutes)
-	@$(call complete,$(COMPARED),$(call executed,$(COMPARISON)))
+comparison: $(READY)figures tables $(call executed,$(COMPARISON)) ## Rebuild figures 7 and 8: all search strategies on all devices (about 8 minutes)
+	@$(call complete,$(COMPARED),$(COMPARISON))
 
-# a figure that was deleted is drawn again, by executing what makes it: figures, notebooks
+# Whatever notebooks are executed in $(BUILD): a figure in $(OUT) that is missing, of a quick run when a full one is asked
+# for (or the reverse), or drawn without a table that is here now, is drawn again: figures, notebooks
 define complete
-missing=""; for file in $(call MADE,$(1)); do test -s $$file || missing="$$missing $$file"; done; \
-if [ -n "$$missing" ]; then \
-  echo "rebuilding$$missing"; rm -f $(2); $(MAKE) --no-print-directory $(2); fi; \
+outdated="$$($(BIN)/python -m simmore outdated $(if $(filter 1,$(QUICK)),--quick) $(OUT) $(1))" || exit 1; \
+if [ -n "$$outdated" ]; then \
+  echo "drawing again $$outdated"; \
+  $(MAKE) --no-print-directory $(2:%=-W notebooks/%.ipynb) $(call executed,$(2)) || exit 1; fi; \
 echo "$(OUT)/: $(words $(1)) figures as PDF and PNG, their data in data/, the claims in claims.csv"
 endef
 
@@ -67,23 +68,28 @@ notebooks: $(call executed,$(sort $(PAPER) $(COMPARISON) $(EXPLORER))) ## Execut
 $(BUILD)/notebooks/%.ipynb: notebooks/%.ipynb $(SOURCES) $(MODE) $(READY)figures
 	@mkdir -p $(@D)
 	@echo "executing $<"
-	@$(BIN)/python -m papermill $(BAR) --log-level WARNING --kernel python3 --cwd notebooks \
+	@part=$(@D)/.$*.$$$$.ipynb; \
+	$(BIN)/python -m papermill $(BAR) --log-level WARNING --kernel python3 --cwd notebooks \
 	  -p figures "$(if $(filter /%,$(OUT)),$(OUT),$(CURDIR)/$(OUT))" -p quick $(if $(filter 1,$(QUICK)),True,False) \
-	  $< $@.part.ipynb
-	@mv $@.part.ipynb $@
+	  $< $$part && mv $$part $@
 
-# figures of a quick run are no full ones: changing the mode makes every notebook run again
+# a notebook that was executed with shorter training is no full one: changing the mode makes every notebook run again
 $(MODE):
 	@mkdir -p $(BUILD) && rm -f $(BUILD)/mode-* && touch $@
 
 data: $(READY)core ## Fetch the measured tables, and list them
 	@$(BIN)/python -m simmore data
 
+# figures are drawn without the tables that cannot be fetched; which ones, the command says
+.PHONY: tables
+tables: $(READY)core
+	@$(BIN)/python -m simmore data || test $$? = 1
+
 proxies: $(READY)train ## Compute the training-free scores of all cells anew (resumable; half an hour on two cores)
 	for dataset in cifar10 cifar100 ImageNet16-120; do $(BIN)/python -m simmore proxies --dataset $$dataset || exit 1; done
 	$(BIN)/python -m simmore proxies --samples
 
-own-devices: $(READY)measure ## Measure all cells in the project's runtimes anew (resumable; about an hour on two idle cores)
+own-devices: $(READY)measure ## Measure the project's runtimes anew (resumable; about three hours of a core)
 	$(BIN)/python -m simmore own-devices
 
 train: $(READY)ablations ## Train all that ships with the package anew (resumable; about 25 minutes)
@@ -128,6 +134,7 @@ explore: $(READY)explore ## Open the explorer as an app in the browser (PORT=886
 	$(BIN)/python -m voila notebooks/$(EXPLORER).ipynb --port=$(or $(PORT),8866)
 
 site: $(READY)site $(call executed,$(sort $(PAPER) $(COMPARISON))) ## Build the notebooks, figures and claims as a static site, build/site/
+	@$(call complete,$(FIGURES) $(COMPARED),$(sort $(PAPER) $(COMPARISON)))
 	@$(BIN)/python site/make.py $(OUT) $(BUILD)/notebooks $(BUILD)
 
 test-browser: $(READY)browser ## Test the explorer in a real browser, against real servers (about 4 minutes)

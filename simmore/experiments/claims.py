@@ -148,9 +148,9 @@ CLAIMS: dict[int, Claim] = {
         (*_PAPER_DEVICES, *data.BENCHMARKED), "the benchmarked runtimes",
     ),
     17: Claim(
-        "goal: measuring the same 50 cells twice gives the same order, in each runtime", "≥ 0.9",
-        "Kendall, all runtimes and precisions", _OWN,
-        lambda lowest: _goal(lowest >= 0.9), data.BENCHMARKED, "the benchmarked runtimes",
+        "goal: measuring the same random networks at two times gives the same order, in each runtime", "≥ 0.9",
+        "Kendall, all runtimes and precisions that are measured", _OWN,
+        lambda lowest: _goal(lowest >= 0.9), (*data.BENCHMARKED, *data.BLIND), "the benchmarked and the blind runtimes",
     ),
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from simmore import devices, parallel, paths, space
+from simmore import devices, parallel, paths
 from simmore.devices import normalised_regret, reward
-from simmore.files import replace
+from simmore.files import read_kept, replace
 from simmore.models.knowledge import Knowledge
 from simmore.rl.policy import POLICIES
 from simmore.strategies import BUDGET, STRATEGIES, History, Problem, Session, catalogue, measure, recommendation
@@ -71,7 +71,7 @@ class Case:
         """Depends on all that the result depends on: code, scores, device, other devices' tables and policies."""
         known, entry = Knowledge(self.without), catalogue.entry(self.entry_name)
         prior = {catalogue.TABLES: known.tables, catalogue.OPERATIONS: known.operations}.get(entry.knows)
-        table = self.device.latency_ms(np.arange(space.N_ARCHS))
+        table = devices.whole_table(self.device)
         policies = [(POLICIES / f"{name}.safetensors").read_bytes() for name in entry.policies]
         problem = (self.problem.merit, self.problem.weight, self.problem.max_latency_ms)
         facts = (self.strategy, self.device.name, self.n_starts, self.budget, self.seed)
@@ -93,34 +93,40 @@ def family_left_out(device: devices.Device) -> tuple[str, ...]:
 
 def searches(case: Case) -> Iterator[tuple[int, Session]]:
     """Search from every start; gives the number of the start and the session when it has ended."""
-    starts = np.random.default_rng(case.seed).integers(space.N_ARCHS, size=case.n_starts)
+    problem = case.problem.on(case.device)
+    starts = problem.cells[np.random.default_rng(case.seed).integers(len(problem.cells), size=case.n_starts)]
     for k, start in enumerate(starts):
-        strategy, rule = catalogue.make(case.entry_name, case.problem, Knowledge(case.without))
+        strategy, rule = catalogue.make(case.entry_name, problem, Knowledge(case.without))
         rng = np.random.default_rng([case.seed, k])
-        session = Session(strategy, case.problem, rule=rule, budget=case.budget, start=int(start), seed=rng)
+        session = Session(strategy, problem, rule=rule, budget=case.budget, start=int(start), seed=rng)
         measure(session, case.device)
         yield k, session
 
 
 def regrets(case: Case) -> pd.DataFrame:
     """Regrets of one case after each number of measurements, see `compare`."""
-    rewards = reward(case.problem.score, case.device.latency_ms(np.arange(space.N_ARCHS)), weight=case.problem.weight)
+    table, problem = devices.whole_table(case.device), case.problem
+    judged = [reward(problem.score, table, weight=problem.weight, robust=robust) for robust in (False, True)]
     rows: list[tuple[Any, ...]] = []
     for start, session in searches(case):
         archs, latency = session.history.archs, session.history.latency_ms
-        regret = normalised_regret(rewards, archs)
+        regret = np.stack([normalised_regret(rewards, archs) for rewards in judged])  # (2, measured cells)
         for n in range(1, case.budget + 1):
             if n <= len(archs):  # a search that ended earlier keeps its recommendation
                 history = History(zip(archs[:n].tolist(), latency[:n].tolist(), strict=True))
                 ranked = recommendation.ranked(session.rule, case.problem, history)
                 arch = ranked[0] if ranked else int(archs[0])  # nothing compiled: any cell is as good
-                inference = regret[int(np.flatnonzero(archs == arch)[0])]
+                inference = regret[:, int(np.flatnonzero(archs == arch)[0])]
             measured = min(n, len(archs))
-            rows.append((case.strategy, case.device.name, start, n, arch, measured, inference, regret[:n].min()))
+            found = (inference[0], regret[0, :n].min(), inference[1], regret[1, :n].min())
+            rows.append((case.strategy, case.device.name, start, n, arch, measured, *found))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-COLUMNS = ["strategy", "device", "start", "budget", "arch", "n_measured", "inference_regret", "simple_regret"]
+COLUMNS = [
+    *("strategy", "device", "start", "budget", "arch", "n_measured"),
+    *("inference_regret", "simple_regret", "inference_regret_robust", "simple_regret_robust"),
+]
 
 
 def compare(
@@ -157,7 +163,8 @@ def compare(
     pandas.DataFrame
         ``strategy, device, start, budget, arch`` (the recommendation), ``n_measured``, and the normalised regret of the
         recommendation (``inference_regret``) and of the best cell measured (``simple_regret``) after each number of
-        measurements.
+        measurements; ``inference_regret_robust`` and ``simple_regret_robust`` are the same by rewards with the robust
+        range (`devices.bounds`). On a table that lacks cells, regrets are over the cells that it has.
     """
     folder, tested = folder or paths.BUILD / "comparison", list(tested)
     tasks, parts = [], {}
@@ -165,10 +172,11 @@ def compare(
         for device in tested:
             case = Case(name, device, problem, family_left_out(device), n_starts, budget, seed)
             file = folder / f"{name}-{device.name}-{case.digest()[:16]}.csv"
-            if file.exists():
-                parts[name, device.name] = pd.read_csv(file)
-            else:
+            kept = read_kept(file, partial(_parse, case))
+            if kept is None:
                 tasks.append((case, file))
+            else:
+                parts[name, device.name] = kept
     bar = tqdm(total=len(tasks) + len(parts), initial=len(parts), desc="comparing", unit=" parts", disable=None)
     with bar:
         for file, content in parallel.unordered(_part, tasks, n_jobs=n_jobs, dask=dask):
@@ -182,6 +190,15 @@ def compare(
 def _part(task: tuple[Case, Path]) -> tuple[Path, bytes]:
     case, file = task
     return file, regrets(case).to_csv(index=False, float_format="%.5g").encode()
+
+
+def _parse(case: Case, content: bytes) -> pd.DataFrame:
+    """A finished part; raises if the content is not all of it."""
+    part = pd.read_csv(io.BytesIO(content))
+    whole = content.endswith(b"\n") and len(part) == case.n_starts * case.budget and not part.isna().any(axis=None)
+    if list(part.columns) != COLUMNS or not whole:
+        raise ValueError(f"{case.n_starts * case.budget} rows of {', '.join(COLUMNS)} are expected")
+    return part.astype({"arch": int, **{name: float for name in COLUMNS if "regret" in name}})
 
 
 def runs(frame: pd.DataFrame, strategy: str, budget: int, column: str) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ def kendall(latency_ms: Mapping[str, NDArray[np.float64]]) -> pd.DataFrame:
     Parameters
     ----------
     latency_ms
-        ``(15625,)`` by device; cells that are infinite on one of two devices are left out of their comparison.
+        ``(15625,)`` by device; cells that are infinite or NaN on one of two devices are left out of their comparison.
 
     Returns
     -------
@@ -30,8 +30,11 @@ def kendall(latency_ms: Mapping[str, NDArray[np.float64]]) -> pd.DataFrame:
         ``device_a, device_b, kendall``, each pair in both orders, and each device with itself.
     """
     # ranks in small integers: scipy sorts them faster, and the tie correction is the same
-    ranks = {name: stats.rankdata(values, method="dense").astype(np.int32) for name, values in latency_ms.items()}
     finite = {name: np.isfinite(values) for name, values in latency_ms.items()}
+    ranks = {
+        name: stats.rankdata(np.where(finite[name], values, np.inf), method="dense").astype(np.int32)
+        for name, values in latency_ms.items()
+    }
     names, found = list(latency_ms), {}
     for i, a in enumerate(names):
         for b in names[: i + 1]:

@@ -156,7 +156,7 @@ Row = tuple[str, str, int, int, float, float]
 def _predict(task: tuple[devices.Device, int, int, tuple[str, ...]]) -> list[Row]:
     """All methods on one random sample."""
     device, n, draw, methods = task
-    truth = device.latency_ms(np.arange(space.N_ARCHS))
+    truth = devices.whole_table(device)
     compiles = np.flatnonzero(np.isfinite(truth))
     archs = np.random.default_rng([draw, n]).choice(compiles, n, replace=False)
     rows = []
@@ -168,7 +168,7 @@ def _predict(task: tuple[devices.Device, int, int, tuple[str, ...]]) -> list[Row
 
 def _lut(device: devices.Device) -> Row:
     """The sum of a device's operations, from its five cells of one operation alone."""
-    truth = device.latency_ms(np.arange(space.N_ARCHS))
+    truth = devices.whole_table(device)
     compiles = np.isfinite(truth)
     table = devices.all_operation_counts() @ devices.operation_latencies(device)
     return ("LUT", device.name, space.N_OPERATIONS, 0, *_ranked(table[compiles], truth[compiles]))

@@ -14,7 +14,7 @@ import pandas as pd
 
 from simmore import data, paths, provenance
 from simmore.experiments import claims
-from simmore.files import replace
+from simmore.files import read_kept, replace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,9 +73,9 @@ class Recorder:
     def claim(self, number: int, ours: str, available: Iterable[str] = (), **values: float) -> None:
         """Enter a claim in ``claims.csv``, see `claims.row`; earlier rows of this notebook are replaced."""
         self._rows.append(claims.row(number, self.notebook, ours, available, values))
-        path = self.folder / "claims.csv"
-        table = path.read_text(encoding="utf-8") if path.exists() else None
-        replace(path, claims.enter(table, pd.DataFrame(self._rows)).encode())
+        path, rows = self.folder / "claims.csv", pd.DataFrame(self._rows)
+        table = read_kept(path, lambda content: claims.enter(content.decode(), rows)) or claims.enter(None, rows)
+        replace(path, table.encode())
 
     def claims(self) -> pd.DataFrame:
         """The claims that this notebook entered."""
@@ -83,7 +83,7 @@ class Recorder:
 
     def _note_provenance(self, stem: str) -> None:
         path = self.folder / "provenance.json"
-        entries: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        entries = _provenance(self.folder)
         entries[stem] = {
             "notebook": self.notebook,
             "commit": provenance.commit(),
@@ -97,9 +97,56 @@ class Recorder:
         replace(path, text.encode())
 
 
+def _provenance(folder: Path) -> dict[str, dict[str, Any]]:
+    """The entries of ``provenance.json`` by figure; none if there is no such file, or a damaged one."""
+
+    def parse(content: bytes) -> dict[str, dict[str, Any]]:
+        entries = json.loads(content)
+        if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
+            raise ValueError("it is not a table of figures")
+        return entries
+
+    return read_kept(folder / "provenance.json", parse) or {}
+
+
+def outdated(folder: str | Path, stems: Iterable[str], *, quick: bool) -> list[str]:
+    """Figures that have to be drawn again, whatever executed notebooks there are.
+
+    Parameters
+    ----------
+    folder
+        Where the figures are.
+    stems
+        Names of the figures' files.
+    quick
+        Whether figures of a quick run are wanted.
+
+    Returns
+    -------
+    list of str
+        Those of `stems` of which a file is missing or empty, which are of the other kind of run, or which were drawn
+        without a table that is on this machine now, or with another version of it.
+    """
+    folder = Path(folder)
+    drawn, tables = _provenance(folder), data_digests()
+    claims_there = (folder / "claims.csv").is_file()
+
+    def current(stem: str) -> bool:
+        files = (folder / f"{stem}.pdf", folder / f"{stem}.png", folder / "data" / f"{stem}.csv")
+        entry = drawn.get(stem, {})
+        return (
+            claims_there
+            and all(file.is_file() and file.stat().st_size for file in files)
+            and entry.get("quick") is quick
+            and tables.items() <= entry.get("data", {}).items()
+        )
+
+    return [stem for stem in stems if not current(stem)]
+
+
 def data_digests() -> dict[str, str]:
     """sha256 of the package's own tables, and of every fetched table that is on this machine."""
-    files = [file for file in sorted(paths.TABLES.rglob("*")) if file.is_file()]
+    files = [file for file in sorted(paths.TABLES.rglob("[!.]*")) if file.is_file()]  # .…: what a killed writer left
     own = {str(file.relative_to(paths.TABLES)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
     status = data.status()
     found = status.loc[status["where"].isin(["mirror", "cache"]), "name"]

@@ -54,6 +54,54 @@ def test_a_recommendation_after_fewer_measurements_is_that_of_a_smaller_budget(g
     assert row["inference_regret"].item() == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: b"\0\xff" * 100,
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:-1],
+        lambda content: content.replace(b"arch", b"cell", 1),
+        lambda content: content.replace(b"random", b"random,1", 1),
+        lambda content: content[: content.rindex(b",")] + b",fast\n",
+    ],
+)
+def test_a_damaged_part_of_a_comparison_is_set_aside_and_searched_again(gpu, problem, tmp_path, capsys, damage):
+    options = {"names": ["random"], "n_starts": 1, "budget": 3, "n_jobs": 1, "folder": tmp_path}
+    first = comparison.compare([gpu], problem, **options)
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
+    capsys.readouterr()
+    pd.testing.assert_frame_equal(comparison.compare([gpu], problem, **options), first)
+    assert file.read_bytes() == whole and file.with_name(f"{file.name}.unreadable").read_bytes() == damage(whole)
+    assert f"{file} is damaged" in capsys.readouterr().err
+
+
+def test_a_comparison_on_a_sample_is_over_its_cells(gpu, problem):
+    table = gpu.latency_ms(EVERYTHING).copy()
+    sample = np.random.default_rng(0).choice(space.N_ARCHS, 300, replace=False)
+    table[~np.isin(EVERYTHING, sample)] = np.nan
+    device = devices.TableDevice("sample", table)
+    case = comparison.Case("random", device, problem, (), n_starts=100, budget=10)
+    assert case.digest() != dataclasses.replace(case, device=gpu).digest()
+    frame = comparison.regrets(case)
+    assert set(frame["arch"]) <= set(sample.tolist()) and not frame.isna().any().any()
+    found = comparison.at(frame)["simple_regret"]
+    assert found.mean() == pytest.approx(1, abs=4 * found.std() / 10)  # random search on the sample
+
+
+def test_an_extreme_cell_changes_the_papers_regret_but_not_the_robust_one(gpu, problem):
+    table = gpu.latency_ms(EVERYTHING).copy()
+    table[int(table.argmax())] *= 10
+    frames = [
+        comparison.regrets(comparison.Case("random", device, problem, (), n_starts=3, budget=4))
+        for device in (gpu, devices.TableDevice("nats_gpu", table))
+    ]
+    simple, robust = ([frame[name].mean() for frame in frames] for name in ("simple_regret", "simple_regret_robust"))
+    assert robust[0] == pytest.approx(robust[1], rel=0.02) and abs(simple[0] - simple[1]) > 0.1
+
+
 def test_a_result_is_kept_under_all_that_it_depends_on(gpu, problem, monkeypatch):
     case = comparison.Case("mean_device", gpu, problem, ())
     digests = {case.digest()}

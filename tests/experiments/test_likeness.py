@@ -10,13 +10,15 @@ from simmore.experiments import likeness
 
 def test_kendall_is_1_for_equal_orders_and_minus_1_for_opposite_ones_whatever_failed():
     cells = np.arange(space.N_ARCHS, dtype=np.float64)
+    absent = np.where(cells % 2, cells, np.nan)
     failed = cells.copy()
     failed[::2] = np.inf
-    found = likeness.kendall({"up": cells + 1, "down": 20_000 - cells, "failed": failed + 1})
+    found = likeness.kendall({"up": cells + 1, "down": 20_000 - cells, "failed": failed + 1, "absent": absent + 1})
     tau = found.set_index(["device_a", "device_b"])["kendall"]
-    assert len(found) == 9 and tau["up", "up"] == 1
+    assert len(found) == 16 and tau["up", "up"] == 1
     assert tau["up", "down"] == pytest.approx(-1) and tau["down", "up"] == pytest.approx(-1)
-    assert tau["failed", "up"] == pytest.approx(1)
+    assert tau["failed", "up"] == tau["absent", "up"] == pytest.approx(1)
+    assert tau["absent", "down"] == pytest.approx(-1)
 
 
 def test_the_mean_device_is_within_the_distribution_at_any_speed_and_a_device_with_slow_pools_alone_is_not(synthetic):

@@ -34,6 +34,40 @@ def test_provenance_says_where_a_figure_came_from(tmp_path):
     assert "scores_cifar10.npz" in entry["data"] and entry["versions"]["numpy"] and entry["commit"]
 
 
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"fig": 3}'])
+def test_a_damaged_provenance_is_set_aside(tmp_path, capsys, content):
+    (tmp_path / "provenance.json").write_text(content)
+    draw(tmp_path)
+    assert list(json.loads((tmp_path / "provenance.json").read_text())) == ["fig"]
+    assert (tmp_path / "provenance.json.unreadable").read_text() == content
+    assert "provenance.json is damaged" in capsys.readouterr().err
+
+
+def test_a_damaged_claims_table_is_set_aside(tmp_path, capsys):
+    (tmp_path / "claims.csv").write_bytes(b"id,claim\n\xff,x,y,z\n")
+    record.Recorder("01", tmp_path, seed=0, quick=False).claim(7, "80", seconds=0.08)
+    assert table(tmp_path).index.tolist() == ["7"] and "claims.csv is damaged" in capsys.readouterr().err
+
+
+def test_figures_are_outdated_that_are_missing_of_the_other_kind_or_of_fewer_tables(tmp_path, monkeypatch):
+    assert record.outdated(tmp_path, ["fig"], quick=True) == ["fig"]
+    draw(tmp_path)
+    record.Recorder("01", tmp_path, seed=0, quick=True).claim(7, "80", seconds=0.08)
+    assert record.outdated(tmp_path, ["fig", "other"], quick=True) == ["other"]
+    assert record.outdated(tmp_path, ["fig"], quick=False) == ["fig"]
+    now = record.data_digests()
+    for tables, expected in (
+        ({**now, "latency/new": "0" * 64}, ["fig"]),  # a table has arrived
+        ({**now, "scores_cifar10.npz": "0" * 64}, ["fig"]),  # a table has changed
+        (dict(list(now.items())[1:]), []),  # a table is gone: what was drawn with it is better
+    ):
+        monkeypatch.setattr(record, "data_digests", lambda tables=tables: tables)
+        assert record.outdated(tmp_path, ["fig"], quick=True) == expected
+    monkeypatch.undo()
+    (tmp_path / "fig.pdf").write_bytes(b"")
+    assert record.outdated(tmp_path, ["fig"], quick=True) == ["fig"]
+
+
 def table(folder):
     return pd.read_csv(folder / "claims.csv", dtype=str, keep_default_na=False).set_index("id")
 
