@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from simmore import devices, paths, proxies
 from simmore.devices import Device
+from simmore.errors import InputWarning
 from simmore.strategies import BEST, BUDGET, Problem, Search, Session, Strategy, run
 
 if TYPE_CHECKING:
@@ -21,12 +23,12 @@ if TYPE_CHECKING:
 
 
 def load_device(device: str | Path) -> Device:
-    """A device by its name, or from a CSV with the columns ``arch,latency_ms``.
+    """A device by its name, or from a CSV with the columns ``arch,latency_ms`` of all cells or some.
 
     Parameters
     ----------
     device
-        See `devices.load`; ``simmore devices`` lists the names.
+        See `devices.load`; ``simmore devices`` lists the names. `data.csv_tables` describes the CSV.
 
     Raises
     ------
@@ -57,14 +59,15 @@ def search(
     Parameters
     ----------
     device
-        Name of a device, path of a CSV, or any object with ``name`` and ``latency_ms(archs)``.
+        Name of a device, path of a CSV, or any object with ``name`` and ``latency_ms(archs)``. An object whose
+        ``measured`` is a mask of cells, as of a table that lacks some, is asked for no other cells.
     strategy
         Name of a strategy (``simmore strategies`` lists them), a ``.safetensors`` policy, or an object with ``ask``;
         expected improvement if None.
     budget
         Distinct cells that may be measured, the start included.
     start
-        First cell: NATS index, six digits or string; drawn if None.
+        First cell, in any form that `space.to_arch` reads; drawn if None.
     seed
         A seed or a generator.
     weight
@@ -93,6 +96,12 @@ def search(
     MeasurementFailed
         If the device fails.
 
+    Warns
+    -----
+    InputWarning
+        If the latency limit is outside the range of a table, as seconds given for milliseconds are; for a CSV, what
+        was ignored, combined or assumed.
+
     Examples
     --------
     >>> import simmore
@@ -106,13 +115,32 @@ def search(
     if unknown:
         raise ValueError(f"no device {', '.join(unknown)} to leave out: choose from {', '.join(devices.NAMES)}")
     target = load_device(device) if isinstance(device, str | Path) else device
-    session = Session(strategy or BEST, problem, without=without, budget=budget, start=start, seed=seed)
+    session = Session(strategy or BEST, problem.on(target), without=without, budget=budget, start=start, seed=seed)
+    check_limit(target, max_latency_ms)
     return run(session, target)
+
+
+def check_limit(device: Device, max_latency_ms: float | None) -> None:
+    """Warn of a latency limit that no cell of a table keeps, or that every cell keeps."""
+    if max_latency_ms is None or not isinstance(device, devices.TableDevice | devices.AdditiveDevice):
+        return
+    latency_ms = devices.whole_table(device)
+    latency_ms = latency_ms[np.isfinite(latency_ms)]
+    low, high = latency_ms.min(), latency_ms.max()
+    if low <= max_latency_ms < high:
+        return
+    what = "no cell keeps it" if max_latency_ms < low else "every cell keeps it"
+    warnings.warn(
+        f"the limit of {max_latency_ms:g} ms is outside the latencies of {device.name}, {low:.4g} to {high:.4g} ms: "
+        f"{what}; check that both are in ms.",
+        InputWarning,
+        stacklevel=3,
+    )
 
 
 def evaluated_names(device: str | Path | Device) -> tuple[str, ...]:
     """What a search on a stored table must not know: the device itself. Nothing for a user's device."""
-    if not isinstance(device, str) or device.endswith(".csv"):
+    if not isinstance(device, str) or device not in devices.NAMES:
         return ()
     return (device.removesuffix("_lut"),)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 from simmore import data, space
@@ -18,6 +19,11 @@ def cell(arch: int, latency_ms: float | None = None) -> dict[str, Any]:
     """A cell as JSON."""
     facts: dict[str, Any] = {"arch": arch, "arch_str": space.to_string(arch)}
     return facts if latency_ms is None else {**facts, "latency_ms": latency_ms}
+
+
+def cell_text(arch: int) -> str:
+    """A cell as text."""
+    return f"{space.to_string(arch)}  (NATS index {arch})"
 
 
 def search_json(found: Search, device: str, top: int) -> dict[str, Any]:
@@ -54,6 +60,16 @@ def print_search(found: Search, device: str, budget: int, top: int, problem: Pro
     latency = found.trajectory.drop_duplicates("arch").set_index("arch")["latency_ms"]
     for place, arch in enumerate(found.ranked[:top] if top > 1 else [], start=1):
         print(f"{place:>3}. {arch:5}  {latency[arch]:9.4g} ms  p {problem.score[arch]:.3f}  {space.to_string(arch)}")
+
+
+def warn_implausible(found: Search) -> None:
+    """Name the measured cells whose latency cannot be right, on the error stream."""
+    for arch in found.implausible:
+        latency = found.trajectory.loc[found.trajectory["arch"] == arch, "latency_ms"].median()
+        print(
+            f"cell {arch}: {latency:,.4g} ms is implausible beside the others: measure it again (it is left out)",
+            file=sys.stderr,
+        )
 
 
 def regret(expected: float, problem: Problem) -> str:

@@ -8,31 +8,47 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from simmore.commands.options import (
+    Cores,
+    Dataset,
+    Json,
+    MaxLatency,
+    MaxParams,
+    Seed,
+    Strategy,
+    Top,
+    Weight,
+    batch_of_images,
+    core_numbers,
+    time_limit,
+    whole,
+)
+from simmore.commands.options import (
+    threads as threads_allowed,
+)
+
 if TYPE_CHECKING:
     from simmore.devices import Device
     from simmore.hardware.live import LiveSearch
     from simmore.strategies import Problem, Search
 
-Strategy = Annotated[str, typer.Option(help="A name that `simmore strategies` lists, or a .safetensors policy.")]
-MaxLatency = Annotated[float, typer.Option(help="Limit in ms: the highest score within it; 0: no limit.")]
-Weight = Annotated[float, typer.Option(help="Weight of latency in the reward.")]
-MaxParams = Annotated[float, typer.Option(help="At most so many million parameters; 0: no limit.")]
-Dataset = Annotated[str, typer.Option(help="Data set of the score: cifar10, cifar100 or ImageNet16-120.")]
-Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
-Top = Annotated[int, typer.Option(help="List the best measured cells, so many.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-
 
 def search_command(
     device: Annotated[str, typer.Option(help="A stored table, see `simmore devices`.")] = "",
-    latency_table: Annotated[str, typer.Option(help="A CSV of your own device: arch,latency_ms.")] = "",
+    latency_table: Annotated[str, typer.Option(help="A CSV of your device, arch,latency_ms: all cells or some.")] = "",
     live: Annotated[str, typer.Option(help="Measure this machine in a runtime: onnxruntime, openvino, …")] = "",
     strategy: Strategy = "expected_improvement",
     max_latency: MaxLatency = 0.0,
     weight: Weight = 1.0,
     max_params: MaxParams = 0.0,
     dataset: Dataset = "cifar10",
-    budget: Annotated[int, typer.Option(help="Distinct cells that may be measured, the start included.")] = 10,
+    budget: Annotated[
+        int,
+        typer.Option(
+            help="Distinct cells that may be measured, the start included.",
+            callback=whole("a budget is a number of cells", 1, 5**6),
+        ),
+    ] = 10,
     start: Annotated[str, typer.Option(help="First cell: NATS index, six digits or string; drawn if none.")] = "",
     seed: Seed = 0,
     top: Top = 1,
@@ -40,20 +56,27 @@ def search_command(
     out: Annotated[Path | None, typer.Option(help="Write the trajectory to this CSV.")] = None,
     export: Annotated[Path | None, typer.Option(help="Write the recommended network as ONNX.")] = None,
     precision: Annotated[str, typer.Option(help="With --live: fp32 or int8.")] = "fp32",
-    threads: Annotated[int, typer.Option(help="With --live: threads, each on a core of its own.")] = 1,
-    batch: Annotated[int, typer.Option(help="With --live: images a run.")] = 1,
-    limit_seconds: Annotated[float, typer.Option(help="With --live: after which a cell counts as failed.")] = 120.0,
+    threads: Annotated[
+        int, typer.Option(help="With --live: threads, each on a core of its own.", callback=threads_allowed)
+    ] = 1,
+    batch: Annotated[int, typer.Option(help="With --live: images a run.", callback=batch_of_images)] = 1,
+    cores: Cores = "",
+    limit_seconds: Annotated[
+        float, typer.Option(help="With --live: after which a cell counts as failed.", callback=time_limit)
+    ] = 120.0,
     dask: Annotated[str, typer.Option(help="With --live: measure on a worker of this Dask scheduler.")] = "",
     resource: Annotated[str, typer.Option(help="With --dask: a worker with this label.")] = "",
 ) -> None:
     """Search a cell for one device and print the recommendation. Exit status 1: no measured cell keeps the limits."""
-    from simmore import api, data, devices
+    from simmore import api, devices
     from simmore.commands import output
     from simmore.files import check_writable
     from simmore.strategies import Session
 
     if sum(map(bool, (device, latency_table, live))) != 1:
         raise ValueError("name one of --device, --latency-table and --live")
+    read = {"--latency-table": latency_table, "--strategy": strategy if strategy.endswith(".safetensors") else ""}
+    _check_distinct({"--out": out, "--export": export, **{name: Path(file) for name, file in read.items() if file}})
     for file in filter(None, (out, export)):
         check_writable(file)
     problem = make_problem(dataset, weight, max_latency, max_params)
@@ -62,7 +85,7 @@ def search_command(
     if live:
         from simmore.hardware.runtimes import Configuration
 
-        wanted = Configuration(live, precision, threads, batch)
+        wanted = Configuration(live, precision, threads, batch, core_numbers(cores))
         session = Session(strategy, problem, **settings)
         ended = _search_live(
             wanted, session, strategy=strategy, seed=seed, out=out, progress=not json,
@@ -70,18 +93,23 @@ def search_command(
         )  # fmt: skip
         found, where = ended.found, ended.device.name
     else:
-        target: Device = (
-            devices.TableDevice(Path(latency_table).stem, data.latency_csv(latency_table))
-            if latency_table
-            else api.load_device(device)
+        target: Device = devices.from_csv(latency_table) if latency_table else api.load_device(device)
+        session = Session(
+            strategy, problem.on(target), without=api.evaluated_names(device) if device else (), **settings
         )
-        session = Session(strategy, problem, without=api.evaluated_names(device) if device else (), **settings)
+        api.check_limit(target, problem.max_latency_ms)
         found, where = _search_table(session, target, out), target.name
+    output.warn_implausible(found)
+    first = int(found.trajectory["arch"].iloc[0])
     if json:
-        output.print_json(output.search_json(found, where, top))
+        doubt = {"doubt": ended.doubt} if ended is not None else {}
+        output.print_json({"start": output.cell(first), **output.search_json(found, where, top), **doubt})
     else:
+        print(f"start         {output.cell_text(first)}")
         output.print_search(found, where, budget, top, problem)
         if ended is not None:
+            if ended.doubt:
+                print(f"doubtful      {ended.doubt}; measure it again when nothing else runs")
             _print_cost(ended)
         if out is not None:
             print(f"trajectory    {out}")
@@ -95,20 +123,20 @@ def search_command(
 
 
 def make_problem(dataset: str, weight: float, max_latency: float, max_params: float) -> Problem:
-    """The problem that options describe, where 0 is no limit.
-
-    Raises
-    ------
-    ValueError
-        For a limit below 0.
-    """
+    """The problem that options describe, where 0 is no limit."""
     from simmore.strategies import Problem
 
-    for what, limit in (("a latency limit is a positive number of ms", max_latency),
-                        ("a limit of parameters is a positive number of millions", max_params)):  # fmt: skip
-        if not limit >= 0:
-            raise ValueError(f"{what}, got {limit}")
     return Problem.of(dataset, weight=weight, max_latency_ms=max_latency or None, max_params=max_params or None)
+
+
+def _check_distinct(named: dict[str, Path | None]) -> None:
+    """Refuse one file for two purposes, before any work is done: the second would overwrite the first."""
+    purposes: dict[Path, str] = {}
+    for option, file in named.items():
+        if file is not None:
+            other = purposes.setdefault(file.resolve(), option)
+            if other != option:
+                raise ValueError(f"{other} and {option} name the same file, {file}: name two files")
 
 
 def _search_table(session: Any, target: Any, out: Path | None) -> Search:
@@ -144,8 +172,8 @@ def _search_live(wanted: Any, session: Any, **options: Any) -> LiveSearch:
     try:
         ended = live.search_live(wanted, session, **options)
     except KeyboardInterrupt:
-        print(f"\ninterrupted; {kept}", file=sys.stderr)
-        raise typer.Exit(130) from None
+        print(f"\n{kept}", file=sys.stderr)
+        raise
     except MeasurementFailed as failure:
         if failure.trajectory.empty and isinstance(failure.__cause__, (ValueError, ImportError, OSError)):
             raise failure.__cause__ from None  # nothing was measured: the setting is wrong

@@ -8,12 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from simmore.commands.search import Dataset, Json, MaxLatency, MaxParams, Seed, Strategy, Top, Weight, make_problem
+from simmore.commands.options import Dataset, Json, MaxLatency, MaxParams, Seed, Strategy, Top, Weight, whole
+from simmore.commands.search import make_problem
 
 
 def suggest_command(
     measured: Annotated[Path | None, typer.Argument(help="CSV arch,latency_ms of what was measured so far.")] = None,
-    batch: Annotated[int, typer.Option(help="Suggest so many cells at once, chosen together.")] = 1,
+    batch: Annotated[
+        int,
+        typer.Option(
+            help="Suggest so many cells at once, chosen together.",
+            callback=whole("a batch is a number of cells", 1, 1_024),
+        ),
+    ] = 1,
     export: Annotated[Path | None, typer.Option(help="Write the networks to measure to this folder.")] = None,
     strategy: Strategy = "expected_improvement",
     max_latency: MaxLatency = 0.0,
@@ -28,7 +35,7 @@ def suggest_command(
     """Print the next cell to measure, and the recommendation so far.
 
     Append each result to the CSV: the cell's index or string, and its latency in ms, or ``failed``. Repeated rows of a
-    cell are combined by their median. The CSV is the whole session.
+    cell are combined by the median of their numbers. The CSV is the whole session.
     """
     from simmore import data
     from simmore.commands import output
@@ -38,7 +45,7 @@ def suggest_command(
     known: list[tuple[int, float]] = []
     if measured is not None and not measured.exists():
         print(f"{measured} does not exist yet: nothing has been measured so far", file=sys.stderr)
-    elif measured is not None and measured.stat().st_size:
+    elif measured is not None and not (measured.is_file() and not measured.stat().st_size):
         archs, latency = data.measured_csv(measured)
         known = list(zip(archs.tolist(), latency.tolist(), strict=True))
     budget = max(BUDGET, len(known) + batch)
@@ -46,11 +53,16 @@ def suggest_command(
     cells = session.ask_batch(batch)
     files = _export(cells, export) if export is not None else {}
     found = Search.of(session)
+    output.warn_implausible(found)
+    first = {"start": output.cell(session.start)} if start else {}
     if json:
         suggested = [{**output.cell(arch), **({"files": files[arch]} if arch in files else {})} for arch in cells]
-        output.print_json({"next": suggested, **output.search_json(found, "your device", top)} if known else
-                          {"next": suggested, "n_measured": 0, "recommendation": None})  # fmt: skip
+        rest = output.search_json(found, "your device", top) if known else {"n_measured": 0, "recommendation": None}
+        output.print_json({**first, "next": suggested, **rest})
         return
+    if start:
+        unused = ", which is not used: cells have been measured" if known else ""
+        print(f"start         {output.cell_text(session.start)}{unused}")
     _print(cells, files, found, problem, known, top)
 
 
@@ -59,7 +71,7 @@ def _print(cells: list[int], files: dict[int, list[str]], found: Any, problem: A
     from simmore.commands import output
 
     for arch in cells:
-        print(f"measure next  {space.to_string(arch)}  (NATS index {arch})")
+        print(f"measure next  {output.cell_text(arch)}")
         for file in files.get(arch, []):
             print(f"              {file}")
     if not cells:
@@ -75,7 +87,7 @@ def _print(cells: list[int], files: dict[int, list[str]], found: Any, problem: A
         why = "every measured cell failed" if failed == len(known) else "no measured cell keeps the limits"
         print(f"recommended   nothing: {why}")
         return
-    print(f"recommended   {found.arch_str}  (NATS index {found.arch}), {found.latency_ms:.4g} ms")
+    print(f"recommended   {output.cell_text(found.arch)}, {found.latency_ms:.4g} ms")
     if found.expected_regret is not None:
         print(f"regret        {output.regret(found.expected_regret, problem)}")
     latency = dict(known)
