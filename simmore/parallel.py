@@ -139,10 +139,11 @@ def on_resource(function: Callable[..., Result], *arguments: Any, address: str, 
         lost = "the worker went away while it measured; start it and try again"
         try:
             while True:
-                with contextlib.suppress(TimeoutError):
-                    distributed.wait(future, timeout=WATCH_SECONDS)
-                if future.done():
-                    return future.result()
+                try:
+                    return future.result(timeout=WATCH_SECONDS)
+                except TimeoutError:
+                    if future.done():  # raised by the function itself
+                        raise
                 if chosen not in client.scheduler_info(n_workers=-1)["workers"]:
                     raise ConnectionError(lost)
         except (distributed.scheduler.KilledWorker, distributed.client.FutureCancelledError) as error:

@@ -1,5 +1,7 @@
 """Tasks on this machine's cores and on a cluster. `proxies/test_parts.py` has a cluster that loses a worker."""
 
+import concurrent.futures
+import functools
 import os
 import signal
 import subprocess
@@ -131,3 +133,20 @@ def test_a_scheduler_that_goes_away_and_one_that_is_not_there_are_one_sentence(m
         for process in started:
             process.kill()
             process.communicate()
+
+
+@pytest.mark.slow
+def test_all_calls_go_to_one_worker_and_a_lost_worker_is_an_error():
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        call = functools.partial(parallel.on_resource, address=cluster.scheduler_address, resource=None)
+        first = call(os.getpid)
+        assert {call(os.getpid) for _ in range(5)} == {first}
+        with concurrent.futures.ThreadPoolExecutor(1) as thread:
+            lost = thread.submit(call, time.sleep, 600)
+            with distributed.Client(cluster, set_as_default=False) as client:
+                while not any(client.processing().values()):
+                    time.sleep(0.05)
+            os.kill(first, signal.SIGKILL)
+            with pytest.raises(ConnectionError, match="the worker went away while it measured"):
+                lost.result()
