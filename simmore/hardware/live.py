@@ -148,16 +148,17 @@ def search_live(
         device.on_measurement = keep
         measure(session, device)
     seconds = time.perf_counter() - started
-    journal.unlink(missing_ok=True)
     found = Search.of(session)
     measured = [device.measurements[arch] for arch in found.trajectory["arch"]]
     if all(one.reason for one in measured):
+        journal.unlink(missing_ok=True)
         reasons = "; ".join(dict.fromkeys(one.reason for one in measured))
         raise CannotMeasure(f"none of the {found.n_measured} measured cells runs in {device.name}: {reasons}")
     columns = {name: [getattr(one, name) for one in measured] for name in COLUMNS}
     steps = found.trajectory.assign(**columns)
     if out is not None:
         replace(out, steps.to_csv(index=False, lineterminator="\n").encode())
+    journal.unlink(missing_ok=True)  # not before its measurements are in their file
     return LiveSearch(dataclasses.replace(found, trajectory=steps), device, len(known), seconds)
 
 
@@ -169,7 +170,10 @@ def _journal(settings: dict[str, Any], beside: Path | None) -> Path:
     file = beside.with_name(f"{beside.name}.{digest}.journal.json")
     for other in sorted(beside.parent.glob(f"{glob.escape(beside.name)}.*.journal.json")):
         if other != file:
-            print(f"{other} has measurements of an interrupted search with other settings", file=sys.stderr)
+            print(
+                f"{other} has measurements of an interrupted search with other settings, or on another machine",
+                file=sys.stderr,
+            )
     return file
 
 
