@@ -20,7 +20,7 @@ def read_only(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def load_columns(file: Path, remedy: str) -> dict[str, NDArray[Any]]:
-    """Numeric columns of one of the project's own ``.npz`` tables, ``(cells,)`` each.
+    """Numeric columns of one of the project's own ``.npz`` tables, ``(…, cells)`` each.
 
     Raises
     ------
@@ -33,6 +33,6 @@ def load_columns(file: Path, remedy: str) -> dict[str, NDArray[Any]]:
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(f"{file} is truncated or altered ({error}): {remedy}.") from error
     for name, values in columns.items():
-        if values.shape != (space.N_ARCHS,) or values.dtype.kind not in "biuf":
+        if values.shape[-1:] != (space.N_ARCHS,) or values.dtype.kind not in "biuf":
             raise DataError(f"{file}: {name!r} does not have one number per cell: {remedy}.")
     return columns
