@@ -138,7 +138,7 @@ pd.DataFrame(columns, index=list(data.BENCHMARKED)).transpose()
 # networks), the median difference, and the regret that noise causes: the network with the highest reward by the first
 # pass, judged by the second, where 0 is the second's best network and 1 is a random one. *Drift* is the median
 # difference between passes, without and with the correction by the reference network, on networks that the correction
-# was not fitted to. Three more runtimes are measured on a sample of the cells. They are *blind*: no search has been run
+# was not fitted to. Two more runtimes are measured on a sample of the cells. They are *blind*: no search has been run
 # on them, so that a later search can be judged on devices that nobody has looked at.
 
 # %%

@@ -72,7 +72,7 @@ def test_a_missing_csv_is_no_unknown_name(tmp_path):
 
 
 def test_every_name_is_a_device(measured_tables):
-    assert len(devices.NAMES) == len(set(devices.NAMES)) == 20 + 4 + 3 + 2 + 18
+    assert len(devices.NAMES) == len(set(devices.NAMES)) == 20 + 4 + 2 + 2 + 18
     for name in devices.NAMES:
         device = devices.load(name)
         assert device.name == name and (device.latency_ms(devices.measured_cells(device)) > 0).all()
@@ -88,7 +88,7 @@ def test_a_blind_device_has_the_cells_of_its_sample_and_nothing_else_uses_it(tmp
         device = devices.load("torch_fp32")
         assert device.measured.sum() == 3000 and device.latency_ms(41) == 42
         where = data.status().set_index("name")["where"]
-        assert where["latency/torch_fp32"] == "package" and where["latency/ncnn_fp32"] == "missing"
+        assert where["latency/torch_fp32"] == "package" and where["latency/onnxruntime_fp32_batch8"] == "missing"
     finally:
         data.latency_table.cache_clear()
     used = {*data.MEASURED, *data.BENCHMARKED, *devices.PAPER_DEVICES, *devices.TEST_DEVICES}
