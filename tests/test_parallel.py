@@ -56,7 +56,7 @@ command.main()
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows does not tell a process that its parent has ended")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_processesend_with_the_one_that_started_them(how, monkeypatch):
+def test_processes_end_with_the_one_that_started_them(how, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *sys.path]))
     program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)" + SLEEPING
     with subprocess.Popen(

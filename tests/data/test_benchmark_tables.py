@@ -125,17 +125,17 @@ def test_a_damaged_table_of_a_benchmarked_runtime_is_refused(tmp_path, monkeypat
 
 def test_a_blind_table_may_lack_cells_but_holds_latencies(tmp_path, monkeypatch, forgotten):
     monkeypatch.setattr(paths, "TABLES", tmp_path)
-    with pytest.raises(TableMissing, match=r"latency_ncnn_fp32\.npz"):
-        data.latency_table("ncnn_fp32")
+    with pytest.raises(TableMissing, match=r"latency_torch_fp32\.npz"):
+        data.latency_table("torch_fp32")
     table = np.full(N, np.nan)
     table[[0, 5]] = 2.0, np.inf
-    np.savez(tmp_path / "latency_ncnn_fp32.npz", latency_ms=table)
-    np.testing.assert_array_equal(data.latency_table("ncnn_fp32"), table)
+    np.savez(tmp_path / "latency_torch_fp32.npz", latency_ms=table)
+    np.testing.assert_array_equal(data.latency_table("torch_fp32"), table)
     for wrong in (np.full(N, np.nan), np.where(np.arange(N) == 3, -1.0, table)):
         data.latency_table.cache_clear()
-        np.savez(tmp_path / "latency_ncnn_fp32.npz", latency_ms=wrong)
+        np.savez(tmp_path / "latency_torch_fp32.npz", latency_ms=wrong)
         with pytest.raises(DataError, match="positive latencies"):
-            data.latency_table("ncnn_fp32")
+            data.latency_table("torch_fp32")
 
 
 def test_metadata_of_a_benchmark_is_a_mapping(tmp_path, monkeypatch):
