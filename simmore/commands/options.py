@@ -10,6 +10,7 @@ import typer
 
 _MAX_SEED = 2**32 - 1  # numpy's global generator, which stable-baselines3 seeds, takes no larger one
 _MAX_SECONDS = 86_400  # a day
+_MOST_CORES = 4_096  # of a machine
 
 Number = TypeVar("Number", int, float)
 
@@ -82,7 +83,8 @@ def core_numbers(text: str) -> tuple[int, ...]:
     numbers: list[int] = []
     for part in filter(None, text.split(",")):
         first, _, last = part.partition("-")
-        if not (first.isdecimal() and (last.isdecimal() or "-" not in part)):
+        right = first.isdecimal() and (last.isdecimal() or "-" not in part)
+        if not right or not int(first) <= int(last or first) < _MOST_CORES:
             raise ValueError(f"--cores takes numbers, such as 4,5 or 4-7, got {text!r}")
         numbers += range(int(first), int(last or first) + 1)
     return tuple(numbers)

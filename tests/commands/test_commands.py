@@ -15,6 +15,7 @@ import pytest
 
 from simmore import space
 from simmore.__main__ import main
+from simmore.commands import options
 
 
 @pytest.fixture
@@ -370,3 +371,10 @@ def test_devices_and_strategies_are_listed(succeed):
     assert all(name in said for name in (*data.MEASURED, *data.BENCHMARKED, "nats_gpu", "raspi4_lut"))
     said = succeed("strategies")
     assert len(said.splitlines()) == len(STRATEGIES) and "knows nothing of other devices" in said
+
+
+@pytest.mark.parametrize("text", ["a", "7-4", "4-", "-4", "0-999999999999", "1.5", "4;5"])
+def test_what_is_no_list_of_cores_is_refused(text):
+    assert options.core_numbers("0,4-6") == (0, 4, 5, 6) and options.core_numbers("") == ()
+    with pytest.raises(ValueError, match="--cores takes numbers, such as 4,5 or 4-7"):
+        options.core_numbers(text)
