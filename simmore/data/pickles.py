@@ -171,7 +171,7 @@ def untrusted_loads(content: bytes, file: str | Path = "the pickle") -> Any:
     Raises
     ------
     DataError
-        If the pickle asks for another class or function, which is named, if it is no such tree, if it has more than
+        If the pickle asks for another class or function, which is named, if it is not such a tree, if it has more than
         `MAX_STEPS`, or if it is truncated or altered.
 
     Notes

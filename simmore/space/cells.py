@@ -129,7 +129,7 @@ def to_arch(cell: str | int | Sequence[int] | Sequence[str] | NDArray[np.integer
     Raises
     ------
     ValueError
-        If it is no cell, or ambiguous. The message says why, and shows a valid cell.
+        If it is not a cell, or is ambiguous. The message says why, and shows a valid cell.
 
     Examples
     --------
