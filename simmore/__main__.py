@@ -227,15 +227,14 @@ def own_devices_command(
 
 @app.command("train-strategies", hidden=True)
 def train_strategies_command() -> None:
-    """Fit the prior's variances, and train the shortlist networks and the ablations; finished ablations are reused."""
+    """Fit the prior of simulated devices, and train the ablations; finished ablations are reused."""
     from simmore import devices, proxies
     from simmore.experiments import comparison
-    from simmore.models import variances
-    from simmore.rl import ablations, shortlist_training
+    from simmore.models import simulated
+    from simmore.rl import ablations
 
     score = proxies.stored_score()
-    variances.fit_all()
-    shortlist_training.train_all(score)
+    simulated.save(simulated.fit())
     ablations.train_all(score, [*comparison.measured_devices(), devices.load("nats_gpu")])
 
 

@@ -70,7 +70,7 @@ class Case:
     def digest(self) -> str:
         """Depends on all that the result depends on: code, scores, device, other devices' tables and policies."""
         known, entry = Knowledge(self.without), catalogue.entry(self.entry_name)
-        prior = {catalogue.TABLES: known.tables, catalogue.OPERATIONS: known.operations}.get(entry.knows)
+        prior = None if entry.knows == catalogue.NOTHING else catalogue.prior(entry.knows, known)
         table = devices.whole_table(self.device)
         policies = [(POLICIES / f"{name}.safetensors").read_bytes() for name in entry.policies]
         problem = (self.problem.merit, self.problem.weight, self.problem.max_latency_ms)

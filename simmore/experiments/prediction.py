@@ -17,11 +17,10 @@ from tqdm.auto import tqdm
 from simmore import devices, parallel, space
 from simmore.errors import needs
 from simmore.experiments import statistics
-from simmore.models.knowledge import Knowledge
 from simmore.models.known import tables
 from simmore.models.posterior import Posterior
-from simmore.models.priors import Prior, linear_prior, mixture_prior
-from simmore.models.variances import fit_variances
+from simmore.models.prior import Prior, from_tables
+from simmore.models.simulated import SOURCE, simulated_prior
 
 # HELP's split (Lee et al. 2021): the methods that know other devices know these.
 TRAIN_DEVICES = (
@@ -37,6 +36,7 @@ PUBLISHED: dict[str, tuple[float, ...]] = {
 }
 SAMPLES = (2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 DRAWS = 20
+_LINEAR_NOISE = 0.08  # residual of the linear model, relative to the mean latency
 _COSTLY = 100  # samples above which a quarter of the draws is enough: they differ little by then
 
 Method = Callable[[NDArray[np.int64], NDArray[np.float64]], NDArray[np.float64]]
@@ -87,28 +87,38 @@ def boosted_trees(archs: NDArray[np.int64], latency_ms: NDArray[np.float64]) -> 
 
 @cache
 def help_prior() -> Prior:
-    """The mixture prior of HELP's training devices; of the embedded sums of operations without their tables."""
+    """The prior of simulated devices and of HELP's training devices; without their tables, of simulated ones alone."""
     known = devices.available(TRAIN_DEVICES)
-    if known:
-        table = tables(known)
-        return mixture_prior(table, fit_variances(table, [devices.family(device.name) for device in known]))
-    return Knowledge(device.name for device in tested_devices()).tables
+    return from_tables(simulated_prior(), tables(known), f"{SOURCE} and tables") if known else simulated_prior()
 
 
 def mixture(archs: NDArray[np.int64], latency_ms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ours: posterior mean of the mixture of known devices."""
-    return Posterior.of(help_prior(), archs, latency_ms, most=len(archs)).mean_ms()
+    """Ours: the posterior of simulated devices mixed with known ones."""
+    return Posterior.of(help_prior(), archs, latency_ms).predicted_ms()
+
+
+def simulated(archs: NDArray[np.int64], latency_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ours, without any table: the posterior of simulated devices."""
+    return Posterior.of(simulated_prior(), archs, latency_ms).predicted_ms()
 
 
 @cache
-def _operations_prior() -> Prior:
-    names = [name for name in devices.PAPER_DEVICES if name in TRAIN_DEVICES]
-    return linear_prior(devices.SyntheticDevices.fit(names))
+def _operations_prior() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of operation latencies of HELP's training devices, in units of the mean latency."""
+    xi = devices.SyntheticDevices.fit(name for name in devices.PAPER_DEVICES if name in TRAIN_DEVICES)
+    scale = (devices.all_operation_counts() @ xi.mean_ms).mean()
+    return xi.mean_ms / scale, xi.sd_ms / scale
 
 
 def bayesian_linear(archs: NDArray[np.int64], latency_ms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A linear model of operation counts whose prior is the synthetic-device distribution."""
-    return Posterior.of(_operations_prior(), archs, latency_ms, most=len(archs)).mean_ms()
+    """A linear model of operation counts whose prior is the synthetic-device distribution, as ridge regression."""
+    mean, sd = _operations_prior()
+    counts = devices.all_operation_counts()
+    scale = latency_ms.mean() / (counts[archs] @ mean).mean()
+    design = counts[archs] * sd
+    residual = latency_ms / scale - counts[archs] @ mean
+    gram = design.T @ design + _LINEAR_NOISE**2 * np.eye(space.N_OPERATIONS)
+    return scale * (counts @ (mean + sd * np.linalg.solve(gram, design.T @ residual)))
 
 
 METHODS: dict[str, Method] = {
@@ -116,6 +126,7 @@ METHODS: dict[str, Method] = {
     "linear, target alone": ridge,
     "boosted trees, target alone": boosted_trees,
     "Bayesian linear": bayesian_linear,
+    "simulated devices, no tables (ours)": simulated,
     "mixture of devices (ours)": mixture,
 }
 

@@ -115,7 +115,7 @@ class Belief:
         ranked = recommendation.ranked(rule, problem, history)
         operation_ms = None
         if isinstance(rule, recommendation.ExpectedRange):
-            operation_ms = rule.mean_ms(history)[space.single_operation_archs()] / space.N_EDGES
+            operation_ms = rule.predicted_ms(history)[space.single_operation_archs()] / space.N_EDGES
         return cls(cells, ranked[0] if ranked else None, range_ms, operation_ms)
 
 

@@ -28,7 +28,7 @@ from simmore.data.registry import cache_folder
 from simmore.files import read_kept, replace
 from simmore.hardware.measure import LIMIT_SECONDS, CannotMeasure, Configuration, LiveDevice, Measurement
 from simmore.models.knowledge import Knowledge
-from simmore.models.posterior import implausible
+from simmore.models.readings import implausible
 from simmore.strategies import Search, Session, measure
 
 COLUMNS = ("spread", "stable", "disturbed", "reference_ms", "host", "cores")  # of a measurement, in the trajectory
@@ -110,7 +110,7 @@ def search_live(
     """
     device = LiveDevice(
         wanted,
-        implausible=partial(implausible, Knowledge().operations.mean),
+        implausible=partial(implausible, Knowledge().simulated.shape),
         limit_seconds=limit_seconds,
         dask=dask,
         resource=resource,

@@ -1,7 +1,6 @@
-"""What a few measurements say about a device: priors from other devices, posteriors, and acquisition functions."""
+"""What a few measurements say about a device: priors, posteriors, and acquisition functions."""
 
 from simmore.models.knowledge import Knowledge
-from simmore.models.posterior import Posterior, Sampler, implausible
-from simmore.models.priors import Prior
+from simmore.models.readings import implausible
 
-__all__ = ["Knowledge", "Posterior", "Prior", "Sampler", "implausible"]
+__all__ = ["Knowledge", "implausible"]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simmore.devices import reward
-from simmore.models.posterior import Devices, prior_shapes
-from simmore.models.priors import Prior
+from simmore.models.posterior import Devices
+from simmore.models.prior import Prior
 
 RATES = (0.4, 0.7, 1.0, 1.3)  # exchange rates of latency, relative to the smooth range, that candidates come from
 _QUANTILES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # of latency, as limits
@@ -41,7 +41,7 @@ def candidates(
         The cells to choose among; all of them if None.
     """
     cells = np.arange(len(score)) if measurable is None else measurable
-    shape, score = prior_shapes(prior, n, rng)[cells], score[cells]
+    shape, score = prior.sample(n, rng)[cells], score[cells]
     fastest, slowest = shape.argmin(axis=0), shape.argmax(axis=0)
     shape = (shape - shape.min(axis=0)) / np.ptp(shape, axis=0)
     picked = [np.argsort(-score)[:_TOP_SCORES], fastest, slowest]
@@ -69,7 +69,7 @@ def candidates_within(
 ) -> NDArray[np.int64]:
     """Cells with one of the best scores within some latency limit on one of n sampled devices, and the top scores."""
     cells = np.arange(len(score)) if measurable is None else measurable
-    shape, score = prior_shapes(prior, n, rng)[cells], score[cells]
+    shape, score = prior.sample(n, rng)[cells], score[cells]
     order = np.argsort(-score, kind="stable")
     shape = shape[order]
     picked = [order[:_TOP_SCORES]]

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from simmore import devices
 from simmore.models.known import known_devices, tables
-from simmore.models.priors import SUMS, TABLES, Prior, covariance_prior, linear_prior, mixture_prior
-from simmore.models.variances import stored_variances
+from simmore.models.prior import Prior, from_tables, gaussian_prior
+from simmore.models.simulated import SOURCE, simulated_prior
+
+_OPERATIONS_NOISE, _COVARIANCE_NOISE = 0.08, 0.07  # residuals of the two plain models, relative to the latency
+_DRAWN = 1_000  # devices of Ξ that its Gaussian is computed from
 
 
 class Knowledge:
@@ -19,15 +25,20 @@ class Knowledge:
     without
         Names of devices that are left out with their whole family: batch sizes of the same board count as one. Whoever
         evaluates on a known device names it here. Nothing is left out by default.
+    tables
+        False: no table of another device is used, whether it is on this machine or not.
 
     Attributes
     ----------
     without
         The families that are left out.
+    uses_tables
+        Whether tables may be used.
     """
 
-    def __init__(self, without: Iterable[str] = ()) -> None:
+    def __init__(self, without: Iterable[str] = (), *, tables: bool = True) -> None:
         self.without = tuple(sorted({devices.family(name) for name in without}))
+        self.uses_tables = tables
 
     @property
     def xi(self) -> devices.SyntheticDevices:
@@ -36,18 +47,32 @@ class Knowledge:
 
     @property
     def operations(self) -> Prior:
-        """The prior that operation latencies of other devices give (`linear_prior`); no table is used."""
+        """A Gaussian fitted to devices that Ξ draws; no table is used."""
         return _operations(self.without)
 
     @property
+    def simulated(self) -> Prior:
+        """The prior of simulated devices; no table is used."""
+        return simulated_prior()
+
+    @property
     def tables(self) -> Prior:
-        """The prior that other devices' tables give (`mixture_prior`); sums of operations where there are no tables."""
-        return _tables(self.without)
+        """The prior of simulated devices and other devices' tables; without tables, of simulated ones alone."""
+        return _tables(self.without) if self.uses_tables else simulated_prior()
 
     @property
     def covariance(self) -> Prior:
-        """The plain Gaussian that other devices' tables give (`covariance_prior`)."""
+        """The plain Gaussian that other devices' tables give."""
         return _covariance(self.without)
+
+    @property
+    def mean_device(self) -> NDArray[np.float64]:
+        """Mean shape of the other devices, ``(cells,)``; of a typical simulated device where there are no tables."""
+        known = known_devices(self.without) if self.uses_tables else ()
+        if not known:
+            return simulated_prior().shape
+        latency = tables(known)
+        return np.asarray((latency / latency.mean(axis=1, keepdims=True)).mean(axis=0))
 
 
 # priors are large and the same for all searches: each is made once
@@ -55,16 +80,20 @@ class Knowledge:
 
 @cache
 def _operations(without: tuple[str, ...]) -> Prior:
-    return linear_prior(Knowledge(without).xi)
+    drawn = Knowledge(without).xi.sample(_DRAWN, np.random.default_rng(0))  # (devices, operations)
+    latency = drawn @ devices.all_operation_counts().T
+    return gaussian_prior(latency, "operation latencies of other devices (Ξ)", noise=_OPERATIONS_NOISE)
 
 
 @cache
 def _tables(without: tuple[str, ...]) -> Prior:
     known = known_devices(without)
-    source = TABLES if isinstance(known[0], devices.TableDevice) else SUMS
-    return mixture_prior(tables(known), stored_variances(without), source)
+    if not known:
+        return simulated_prior()
+    return from_tables(simulated_prior(), tables(known), f"{SOURCE} and tables of other devices")
 
 
 @cache
 def _covariance(without: tuple[str, ...]) -> Prior:
-    return covariance_prior(tables(known_devices(without)))
+    known = known_devices(without) or [devices.load(f"{name}_lut") for name in devices.PAPER_DEVICES]
+    return gaussian_prior(tables(known), "tables of other devices", noise=_COVARIANCE_NOISE)

@@ -13,11 +13,8 @@ from simmore import data, devices, space
 
 @cache
 def known_devices(without: tuple[str, ...] = ()) -> tuple[devices.Device, ...]:
-    """Measured devices of other families than the named ones; where there are no tables, sums of operations."""
-    measured = devices.available(devices.without_family(data.MEASURED, without))
-    if measured:
-        return tuple(measured)
-    return tuple(devices.load(f"{name}_lut") for name in devices.without_family(devices.PAPER_DEVICES, without))
+    """Measured devices of other families than the named ones whose tables are on this machine."""
+    return tuple(devices.available(devices.without_family(data.MEASURED, without)))
 
 
 def tables(known: Sequence[devices.Device]) -> NDArray[np.float64]:

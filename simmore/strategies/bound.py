@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simmore.models import acquisition
-from simmore.models.posterior import Posterior, informative
-from simmore.models.priors import Prior
+from simmore.models.posterior import Posterior
+from simmore.models.prior import Prior
+from simmore.models.readings import informative
 from simmore.strategies.problem import History, Problem
 
 
@@ -36,11 +37,11 @@ class ConfidenceBound:
         left = ~np.isin(cells, history.archs)
         if not remaining or not left.any():
             return None
-        mean, deviation, fastest = self._prior.mean[cells], np.zeros(len(cells)), np.inf
-        archs, latency = informative(self._prior, history.archs, history.latency_ms)
+        mean, deviation, fastest = self._prior.shape[cells].astype(np.float64), np.zeros(len(cells)), np.inf
+        archs, latency = informative(self._prior.shape, history.archs, history.latency_ms)
         if len(archs):
             posterior = Posterior.of(self._prior, archs, latency)
-            mean, deviation = posterior.mean_ms()[cells], posterior.smooth_deviation_ms(cells)
+            mean, deviation = posterior.predicted_ms()[cells], posterior.deviation_ms(cells)
             fastest = latency.min()
         range_ms = max(mean.max() - max(min(mean.min(), fastest), 0), 1e-9 * abs(mean).max())
         reward = self._problem.merit[cells] - self._problem.weight * (mean - self._bound * deviation) / range_ms

@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from functools import cache
 
 from simmore.models.knowledge import Knowledge
+from simmore.models.prior import Prior
 from simmore.rl import policy
-from simmore.rl import shortlist as shortlists
 from simmore.strategies.baselines import LutSearch, MeanDevice, RandomSearch
 from simmore.strategies.bound import ConfidenceBound
 from simmore.strategies.evolution import Evolution, LocalSearch
 from simmore.strategies.follow import FollowPolicy
 from simmore.strategies.improvement import ExpectedImprovement
-from simmore.strategies.learned import ShortlistSearch
 from simmore.strategies.problem import Problem
 from simmore.strategies.recommendation import ExpectedRange, MeasuredRange, Rule
 from simmore.strategies.strategy import Strategy
 
-NOTHING, OPERATIONS, TABLES = "nothing", "operation latencies", "tables"
-"""What a strategy knows of other devices: nothing, the paper's Ξ, or whole tables."""
+NOTHING, OPERATIONS, SIMULATED, TABLES = "nothing", "operation latencies", "simulated devices", "tables"
+"""What a strategy knows of other devices: nothing, the paper's Ξ, simulated devices, or these and tables."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,8 @@ class Entry:
     Attributes
     ----------
     knows
-        What it knows of other devices: `NOTHING`, `OPERATIONS` or `TABLES`. The recommendation rule knows the same.
+        What it knows of other devices: `NOTHING`, `OPERATIONS`, `SIMULATED` or `TABLES`. The recommendation rule knows
+        the same.
     make
         Makes the strategy for a problem.
     description
@@ -49,30 +49,26 @@ def _policy(name: str, description: str) -> Entry:
     return Entry(OPERATIONS, lambda problem, known: FollowPolicy(policy.load(name)), description, (name,))
 
 
-def _shortlist(problem: Problem, known: Knowledge) -> Strategy:
-    return ShortlistSearch(problem, known.tables, shortlists.networks_without(known.without))
-
-
 STRATEGIES: dict[str, Entry] = {
     "random": Entry(NOTHING, lambda problem, known: RandomSearch(problem), "distinct cells drawn uniformly"),
     "local_search": Entry(
         TABLES,
-        lambda problem, known: LocalSearch(problem, known.tables.mean),
+        lambda problem, known: LocalSearch(problem, known.mean_device),
         "move to the first better neighbour",
     ),
     "regularised_evolution": Entry(
         TABLES,
-        lambda problem, known: Evolution(problem, known.tables.mean, crossover=False),
+        lambda problem, known: Evolution(problem, known.mean_device, crossover=False),
         "mutate the winner of a tournament (Real et al. 2019)",
     ),
     "freerea": Entry(
         TABLES,
-        lambda problem, known: Evolution(problem, known.tables.mean, crossover=True),
+        lambda problem, known: Evolution(problem, known.mean_device, crossover=True),
         "mutants and a crossover of a tournament's two best (Cavagnero et al. 2023)",
     ),
     "mean_device": Entry(
         TABLES,
-        lambda problem, known: MeanDevice(problem, known.tables.mean),
+        lambda problem, known: MeanDevice(problem, known.mean_device),
         "the best cell of the mean known device",
     ),
     "lut": Entry(
@@ -110,12 +106,6 @@ STRATEGIES: dict[str, Entry] = {
     "trpo": _policy("trpo", "the paper's policy, trained by TRPO"),
     "a2c": _policy("a2c", "the paper's policy, trained by A2C"),
     "no_history": _policy("no_history", "the paper's policy, which sees the current cell alone"),
-    "controller": Entry(
-        TABLES,
-        _shortlist,
-        "a network trained by PPO chooses from the shortlist of expected improvement",
-        tuple(f"shortlist_{fold}" for fold in shortlists.FOLDS),
-    ),
     "expected_improvement": Entry(
         TABLES,
         lambda problem, known: ExpectedImprovement(problem, known.tables),
@@ -158,10 +148,17 @@ def make(name: str, problem: Problem, known: Knowledge | None = None) -> tuple[S
 
 def rule(knows: str, known: Knowledge) -> Rule:
     """The recommendation rule for what is known of other devices."""
-    return MeasuredRange() if knows == NOTHING else _expected_range(knows, known.without)
+    return MeasuredRange() if knows == NOTHING else _expected_range(knows, known.without, known.uses_tables)
 
 
 @cache
-def _expected_range(knows: str, without: tuple[str, ...]) -> ExpectedRange:
-    known = Knowledge(without)
-    return ExpectedRange(known.operations if knows == OPERATIONS else known.tables)
+def _expected_range(knows: str, without: tuple[str, ...], uses_tables: bool) -> ExpectedRange:
+    known = Knowledge(without, tables=uses_tables)
+    return ExpectedRange(prior(knows, known))
+
+
+def prior(knows: str, known: Knowledge) -> Prior:
+    """The prior for what is known of other devices."""
+    return {OPERATIONS: lambda: known.operations, SIMULATED: lambda: known.simulated, TABLES: lambda: known.tables}[
+        knows
+    ]()

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simmore.models import acquisition
-from simmore.models.posterior import MODELLED, Devices, Posterior, Sampler, informative
-from simmore.models.priors import Prior
+from simmore.models.posterior import Devices, Posterior, Sampler
+from simmore.models.prior import Prior
+from simmore.models.readings import informative
 from simmore.strategies.problem import History, Problem
 
 
@@ -52,11 +53,11 @@ class ExpectedImprovement:
         if n <= 0:
             return []
         sampler = self.sampler(rng)
-        archs, latency = informative(self.prior, history.archs, history.latency_ms)
+        archs, latency = informative(self.prior.shape, history.archs, history.latency_ms)
         left = ~np.isin(sampler.cells, history.archs)
         if self.problem.max_latency_ms is not None:
             return self._within(sampler, archs, latency, left, n)
-        if not len(archs) or len(history) >= min(MODELLED, len(sampler.cells)):
+        if not len(archs) or not left.any():
             return self._by_expected_reward(archs, latency, history)[:n]
         return self._improving(sampler, sampler.condition(archs, latency), archs, latency, left, n, rng)
 
@@ -91,7 +92,7 @@ class ExpectedImprovement:
         if len(archs):
             chance = acquisition.probability_within(sampler.condition(archs, latency), problem.max_latency_ms)
         else:  # nothing compiled yet: the faster on the mean device, the more likely within the limit
-            chance = 1 / self.prior.mean[sampler.cells]
+            chance = 1 / self.prior.shape[sampler.cells]
         gain = np.where(left, np.maximum(merit[sampler.cells] - floor, 0) * chance, 0)
         order = np.argsort(-gain, kind="stable")
         if not (np.maximum(merit[sampler.cells] - floor, 0)[left] > 0).any():
@@ -102,6 +103,6 @@ class ExpectedImprovement:
         self, archs: NDArray[np.int64], latency: NDArray[np.float64], history: History
     ) -> list[int]:
         """Cells that were not measured, the highest expected reward first."""
-        expected = Posterior.of(self.prior, archs, latency).mean_ms() if len(archs) else self.prior.mean
+        expected = Posterior.of(self.prior, archs, latency).predicted_ms() if len(archs) else self.prior.shape
         order = np.argsort(-(self.problem.merit - self.problem.weight * expected / np.ptp(expected)), kind="stable")
         return [int(arch) for arch in order[~np.isin(order, history.archs)]]

@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from simmore.devices import random_search_reward, reward
 from simmore.models import acquisition
-from simmore.models.posterior import Devices, Posterior, Sampler, extreme_cells, implausible, informative
-from simmore.models.priors import Prior
+from simmore.models.posterior import Devices, Posterior, Sampler
+from simmore.models.prior import Prior
+from simmore.models.readings import implausible, informative
 from simmore.strategies.problem import History, Problem
 
 N_SAMPLES = 256
@@ -97,29 +98,28 @@ class MeasuredRange:
 
 
 class ExpectedRange:
-    """Takes the posterior median of the range under a prior.
+    """Takes the posterior's harmonic mean of the range under a prior.
 
-    With two cells to choose from, the median range gives the cell that is better on most devices that agree with the
-    measurements.
+    The reward is linear in one over the range, so the harmonic mean gives the cell with the highest expected reward.
     """
 
     def __init__(self, prior: Prior, *, seed: int = 0) -> None:
         self.prior, self.uses, self._seed = prior, prior.source, seed
         rng = np.random.default_rng(seed)
-        self._sampler = Sampler(prior, extreme_cells(prior, rng=rng), n=N_SAMPLES, rng=rng)
+        self._sampler = Sampler(prior, np.empty(0, dtype=np.int64), n=N_SAMPLES, rng=rng)
         self._regret_sampler: tuple[Problem, Sampler, NDArray[np.bool_]] | None = None
 
     def estimated_range_ms(self, history: History) -> tuple[float, float]:
         samples = self._sampler.condition(history.archs, history.latency_ms)
         fastest = float(np.median(samples.fastest_ms))
-        return fastest, fastest + samples.median_range_ms()
+        return fastest, fastest + 1 / float((1 / samples.range_ms).mean())
 
     def implausible(self, history: History) -> NDArray[np.bool_]:
-        return implausible(self.prior.mean, history.archs, history.latency_ms)
+        return implausible(self.prior.shape, history.archs, history.latency_ms)
 
-    def mean_ms(self, history: History) -> NDArray[np.float64]:
-        """Posterior mean of all latencies, ``(cells,)`` in ms."""
-        return Posterior.of(self.prior, history.archs, history.latency_ms).mean_ms()
+    def predicted_ms(self, history: History) -> NDArray[np.float64]:
+        """Predicted latencies of all cells, ``(cells,)`` in ms."""
+        return Posterior.of(self.prior, history.archs, history.latency_ms).predicted_ms()
 
     def expected_regret(self, problem: Problem, history: History, arch: int) -> float:
         """Mean over devices sampled from the posterior, each with its own best cell and its own random search."""
@@ -135,7 +135,7 @@ class ExpectedRange:
             sampler = Sampler(self.prior, cells, n=N_SAMPLES, rng=rng)
             self._regret_sampler = problem, sampler, np.isin(cells, reference)
         _, sampler, is_reference = self._regret_sampler
-        archs, latency = informative(self.prior, history.archs, history.latency_ms)
+        archs, latency = informative(self.prior.shape, history.archs, history.latency_ms)
         samples = sampler.condition(archs, latency)
         merit, noise = problem.merit[sampler.cells], rng.standard_normal(samples.latency_ms.shape, dtype=np.float32)
         if problem.max_latency_ms is not None:

@@ -148,7 +148,7 @@ def test_parameters_are_limited(succeed):
     assert data.parameters()[found["recommendation"]["arch"]] <= 0.5
 
 
-@pytest.mark.parametrize("strategy", ["controller", "paper", "lut_evolution"])
+@pytest.mark.parametrize("strategy", ["covariance_bound", "paper", "lut_evolution"])
 def test_other_strategies_are_chosen_by_name(strategy, succeed):
     assert "cells" in succeed("search", "--device", "mean", "--strategy", strategy)
 

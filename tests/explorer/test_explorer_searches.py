@@ -12,7 +12,7 @@ from simmore.explorer import app as app_module
 from simmore.strategies import STRATEGIES
 
 
-@pytest.mark.parametrize("strategy", ["controller", "random"])
+@pytest.mark.parametrize("strategy", ["expected_improvement", "random"])
 def test_a_search_finds_what_the_package_finds(app, strategy):
     app.compare.value = True
     app.strategy.value, app.start.value = strategy, "99"

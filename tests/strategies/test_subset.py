@@ -44,7 +44,7 @@ def test_a_search_measures_cells_of_the_table_alone(name, n, gpu_table):
         assert found.n_measured == min(10, n)
 
 
-@pytest.mark.parametrize("name", ["random", "paper", "controller", BEST])
+@pytest.mark.parametrize("name", ["random", "paper", BEST])
 def test_a_batch_has_different_cells_of_the_table(name, gpu_table):
     cells = sample(300)
     session = Session(name, Problem.of(measurable=mask(cells)), budget=9, seed=1)

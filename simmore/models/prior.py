@@ -1,0 +1,224 @@
+"""Priors over the latencies of a new device: what is known of it before it is measured.
+
+``log ℓ = a + m + V z + τ e``. ``a`` is the device's unknown scale, ``m`` a mean over devices, and ``z`` the coordinates
+of the device in the basis ``V``, which principal component analysis of many devices gives. ``z`` follows a mixture of
+Gaussians. The noise ``e`` is independent from cell to cell, and its scale ``τ`` is unknown. In logarithms, a unit is a
+constant that is added, so that units do not matter.
+
+The mixture also holds the *range inflation* of a device: the logarithm of the range of its table, noise and spikes
+included, over the range without them. It cannot be measured, but it depends on the kind of device.
+
+- `simulated.simulated_prior`: fitted to simulated devices. No table is used.
+- `from_tables`: the same, and components near devices whose tables are known.
+- `gaussian_prior`: one Gaussian fitted to tables.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from simmore.models.readings import COARSE, resolution
+
+NOISE_SCALES = np.array([0.003, 0.01, 0.025, 0.06, 0.12, 0.25])  # values of τ, from almost exact to very noisy
+_SCALE_SD = 10.0  # of the logarithm of the scale: any unit
+_TABLE_SHARE = 0.5  # weight of the components near known devices
+# How far a new device may be from a known one, as variance relative to that of a component of simulated devices: the
+# smaller one has the highest likelihood on held-out design devices, and the larger one is for devices less alike.
+_TABLE_WIDTHS = (0.02, 0.2)
+_INFLATION_SD = 0.2  # around a known device's
+_NOISE_SD = 0.5  # in log τ, around a known device's
+_LEAST = 1e-3  # of the mean latency: a cell that is almost no work counts as this
+
+
+@dataclass(frozen=True)
+class Components:
+    """K Gaussians over coordinates and range inflation, D = coordinates + 1.
+
+    Attributes
+    ----------
+    weight
+        ``(K,)``; those of components with one kind of timer sum to 1.
+    centre, factor
+        Mean ``(K, D)``, and lower Cholesky factor of the covariance ``(K, D, D)``. Range inflation comes last.
+    noise
+        Weights of `NOISE_SCALES`, ``(K, T)``.
+    coarse
+        Whether the timer is coarse (`readings.COARSE`), ``(K,)``.
+    """
+
+    weight: NDArray[np.float64]
+    centre: NDArray[np.float64]
+    factor: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    coarse: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+    def __getitem__(self, chosen: NDArray[np.bool_]) -> Self:
+        return type(self)(**{one.name: getattr(self, one.name)[chosen] for one in fields(self)})
+
+    def mixed(self, others: Components, share: float) -> Components:
+        """Both mixtures; the others get a share of the weight, where they have components with this kind of timer."""
+        shares = np.array([share if (others.coarse == kind).any() else 0.0 for kind in (False, True)])
+        ours = replace(self, weight=self.weight * (1 - shares[self.coarse.astype(int)]))
+        theirs = replace(others, weight=others.weight * share)
+        both = (np.concatenate([getattr(one, field.name) for one in (ours, theirs)]) for field in fields(self))
+        return Components(*both)
+
+    @cached_property
+    def precision(self) -> NDArray[np.float64]:
+        """Inverse covariances of scale, coordinates and range inflation, ``(K, 1 + D, 1 + D)``."""
+        inverse = np.linalg.inv(self.factor)
+        precision = np.zeros((len(self), self.centre.shape[1] + 1, self.centre.shape[1] + 1))
+        precision[:, 0, 0] = _SCALE_SD**-2
+        precision[:, 1:, 1:] = np.swapaxes(inverse, 1, 2) @ inverse
+        return precision
+
+    @cached_property
+    def log_det(self) -> NDArray[np.float64]:
+        """Logarithms of the determinants of `precision`, ``(K,)``."""
+        diagonal = np.diagonal(self.factor, axis1=1, axis2=2)
+        return -2 * np.log(diagonal).sum(axis=1) - 2 * np.log(_SCALE_SD)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A mixture of Gaussians over devices.
+
+    Attributes
+    ----------
+    source
+        Which information the prior is made of, for the record.
+    mean, basis
+        m ``(cells,)`` and V ``(cells, coordinates)``.
+    components
+        Of the mixture.
+    """
+
+    source: str
+    mean: NDArray[np.float32]
+    basis: NDArray[np.float32]
+    components: Components
+
+    @cached_property
+    def shape(self) -> NDArray[np.float64]:
+        """Latencies of a typical device relative to their mean, ``(cells,)``."""
+        one = self.components
+        centre = (one.weight @ one.centre)[:-1] / one.weight.sum()
+        shape = np.exp(self.mean + self.basis @ centre.astype(np.float32)).astype(np.float64)
+        return np.asarray(shape / shape.mean())
+
+    def of_timer(self, coarse: bool) -> Components:
+        """The components of devices with this kind of timer; all if there are none."""
+        return self._by_timer[coarse]
+
+    @cached_property
+    def _by_timer(self) -> tuple[Components, Components]:
+        every = self.components
+        fine, coarse = (
+            every[every.coarse == kind] if (every.coarse == kind).any() else every for kind in (False, True)
+        )
+        return fine, coarse
+
+    def sample(self, n: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Latencies of n devices without noise, in any unit, ``(cells, n)``."""
+        one = self.components
+        k = rng.choice(len(one), n, p=one.weight / one.weight.sum())
+        z = one.centre[k] + np.einsum("nij,nj->ni", one.factor[k], rng.standard_normal((n, one.centre.shape[1])))
+        return np.exp(self.mean[:, None] + self.basis @ z[:, :-1].T.astype(np.float32))
+
+
+def log_shapes(latency: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Logarithms of tables ``(devices, cells)``, their mean over cells taken off: a device's scale is not known."""
+    floor = _LEAST * latency.mean(axis=1, keepdims=True)
+    log = np.log(np.maximum(latency, floor)).astype(np.float32)
+    return log - log.mean(axis=1, keepdims=True)
+
+
+def principal_components(log: NDArray[np.float32], n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean ``(cells,)`` and basis ``(cells, n)`` of log shapes ``(devices, cells)``; mean squares of 1."""
+    mean = log.mean(axis=0)
+    deviations = log - mean
+    values, vectors = np.linalg.eigh((deviations @ deviations.T).astype(np.float64))
+    n = min(n, int((values > 1e-9 * values[-1]).sum()))
+    first = vectors[:, ::-1][:, :n] / np.sqrt(values[::-1][:n])
+    return mean, (deviations.T @ first.astype(np.float32)) * np.float32(np.sqrt(log.shape[1]))
+
+
+def coordinates(log: NDArray[np.float32], mean: NDArray[np.float32], basis: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Coordinates of log shapes ``(devices, cells)`` in a basis, ``(devices, coordinates)``, by least squares."""
+    return np.asarray((log - mean) @ basis / np.float32(len(mean)))
+
+
+def noise_weights(log_scale: ArrayLike, sd: ArrayLike) -> NDArray[np.float64]:
+    """Weights ``(…, T)`` of `NOISE_SCALES` where log τ is Gaussian with this mean and standard deviation ``(…)``."""
+    distance = (np.log(NOISE_SCALES) - np.asarray(log_scale)[..., None]) / np.asarray(sd)[..., None]
+    weights = np.exp(-0.5 * distance**2) + 0.01  # none is impossible
+    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+
+
+def from_tables(prior: Prior, latency_ms: NDArray[np.float64], source: str) -> Prior:
+    """A prior, and components near known devices, from their tables ``(devices, cells)`` in ms."""
+    log, one = log_shapes(latency_ms), prior.components
+    z, residual = _robust_coordinates(log, prior)
+    inflation = np.log(np.ptp(np.exp(log), axis=1) / np.ptp(np.exp(log - residual), axis=1))
+    noise = np.log(1.4826 * np.median(np.abs(residual), axis=1))
+    coarse = np.array([resolution(table) > COARSE * table.mean() for table in latency_ms])
+    shared = np.einsum("k,kij,klj->il", one.weight / one.weight.sum(), one.factor, one.factor)
+    n, d, repeats = len(log), one.centre.shape[1], len(_TABLE_WIDTHS)
+    factor = np.zeros((repeats, d, d))
+    for width, lower in zip(_TABLE_WIDTHS, factor, strict=True):
+        lower[:-1, :-1] = np.sqrt(width) * np.linalg.cholesky(shared[:-1, :-1])
+        lower[-1, -1] = _INFLATION_SD
+    near = Components(
+        weight=np.repeat(1 / (repeats * np.where(coarse, coarse.sum(), n - coarse.sum())), repeats),
+        centre=np.repeat(np.column_stack([z, inflation]), repeats, axis=0),
+        factor=np.tile(factor, (n, 1, 1)),
+        noise=np.repeat(noise_weights(noise, _NOISE_SD), repeats, axis=0),
+        coarse=np.repeat(coarse, repeats),
+    )
+    return replace(prior, source=source, components=one.mixed(near, _TABLE_SHARE))
+
+
+def _robust_coordinates(
+    log: NDArray[np.float32], prior: Prior, *, iterations: int = 3
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Coordinates and residuals of log shapes by a robust fit (Huber): single spikes have little weight."""
+    deviations = (log - prior.mean).astype(np.float64)
+    basis = np.column_stack([np.ones(len(prior.mean)), prior.basis])
+    found = []
+    for y in deviations:
+        w = np.ones(len(y))
+        for _ in range(iterations):
+            weighted = basis * w[:, None]
+            solution = np.linalg.solve(weighted.T @ basis, weighted.T @ y)
+            residual = np.abs(y - basis @ solution)
+            w = 1 / np.maximum(1, residual / (2 * 1.4826 * np.median(residual)))
+        found.append(solution)
+    solutions = np.array(found)
+    return solutions[:, 1:], deviations - solutions @ basis.T
+
+
+def gaussian_prior(latency_ms: NDArray[np.float64], source: str, *, noise: float, n: int = 12) -> Prior:
+    """One Gaussian with the mean and covariance of tables ``(devices, cells)``, and noise of one scale."""
+    log = log_shapes(latency_ms)
+    mean, basis = principal_components(log, n)
+    z = coordinates(log, mean, basis).astype(np.float64)
+    d = z.shape[1] + 1
+    covariance = np.diag(np.full(d, 1e-6))
+    covariance[:-1, :-1] += np.cov(z.T)
+    kinds = np.array([False, True])  # whatever the timer
+    components = Components(
+        weight=np.ones(2),
+        centre=np.tile(np.append(z.mean(axis=0), 0), (2, 1)),
+        factor=np.tile(np.linalg.cholesky(covariance), (2, 1, 1)),
+        noise=np.tile(noise_weights(np.log(noise), 0.1), (2, 1)),
+        coarse=kinds,
+    )
+    return Prior(source, mean, basis, components)

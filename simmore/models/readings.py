@@ -1,0 +1,67 @@
+"""What latencies show of themselves: the step of the timer, and readings that cannot be right."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+COARSE = 0.03  # of the mean latency: a timer with such a step is coarse, because its rounding is as large as the noise
+_DIGITS = 6  # of a reading, beyond which a timer counts as exact
+_TOLERANCE = 1e-9  # relative, of a multiple of a step: floating-point numbers are not exact decimals
+# Of a reading's ratio to a typical device, relative to the median ratio.
+TOO_SLOW, TOO_FAST = 8.0, 16.0
+
+
+def resolution(latency_ms: ArrayLike) -> float:
+    """The step of a timer: the largest power of ten that all readings ``(n,)`` are multiples of, in their unit.
+
+    0 if the readings show no step. Fewer than three readings have at least two digits: a zero at the end of a number is
+    too often a digit like any other.
+
+    >>> resolution([14.0, 9.0, 21.0]), resolution([0.014, 0.009, 0.021]), resolution([14.0, 9.0, 2 ** 0.5])
+    (1.0, 0.001, 0.0)
+    """
+    y = np.asarray(latency_ms, dtype=np.float64)
+    coarsest = int(np.floor(np.log10(y.min()))) - (len(y) < 3)
+    for exponent in range(coarsest, int(np.floor(np.log10(np.median(y)))) - _DIGITS, -1):
+        multiples = y / 10.0**exponent
+        if (np.abs(multiples - np.round(multiples)) <= _TOLERANCE * multiples).all():
+            return float(10.0**exponent)
+    return 0.0
+
+
+def implausible(shape: NDArray[np.floating], archs: ArrayLike, latency_ms: ArrayLike) -> NDArray[np.bool_]:
+    """Which readings cannot be right beside the others, such as a latency that was typed in another unit.
+
+    Such a reading is `TOO_SLOW` or `TOO_FAST` times the median in its ratio to a typical device. Two readings cannot
+    show which of them is wrong.
+
+    Parameters
+    ----------
+    shape
+        Latencies of a typical device in any unit, ``(cells,)``: `Prior.shape`.
+    archs, latency_ms
+        Measured cells and their latencies in one unit, ``(n,)`` each; infinite where a cell failed.
+
+    Returns
+    -------
+    ndarray of bool
+        ``(n,)``; False for a cell that failed.
+    """
+    archs, latency = np.asarray(archs, dtype=np.int64), np.asarray(latency_ms, dtype=np.float64)
+    finite = np.isfinite(latency)
+    if finite.sum() < 3:
+        return np.zeros(len(latency), dtype=bool)
+    ratio = latency / shape[archs]
+    known = np.sort(ratio[finite])
+    middle = known[(len(known) - 1) // 2]  # a reading, not the mean of two, so that it is plausible itself
+    return finite & ((ratio > TOO_SLOW * middle) | (ratio * TOO_FAST < middle))
+
+
+def informative(
+    shape: NDArray[np.floating], archs: ArrayLike, latency_ms: ArrayLike
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The measured cells that a model can learn from: those with plausible latencies."""
+    archs, latency = np.asarray(archs, dtype=np.int64), np.asarray(latency_ms, dtype=np.float64)
+    usable = np.isfinite(latency) & ~implausible(shape, archs, latency)
+    return archs[usable], latency[usable]
