@@ -1,13 +1,14 @@
 """All strategies with equal budgets, from the same random starts, judged by the full tables.
 
-`searches` is the one loop over starts. `compare` turns its results into regrets, and keeps finished parts.
+`searches` is the one loop over starts. `compare` turns its results into regrets, and keeps finished parts. A *protocol*
+says which devices are searched, and what a strategy may know of others (`PROTOCOLS`).
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from simmore import devices, parallel, paths
+from simmore import data, devices, parallel, paths
 from simmore.devices import normalised_regret, reward
 from simmore.files import read_kept, replace
 from simmore.models.knowledge import Knowledge
@@ -26,16 +27,48 @@ from simmore.rl.policy import POLICIES
 from simmore.strategies import BUDGET, STRATEGIES, History, Problem, Session, catalogue, measure, recommendation
 
 LARGEST_BUDGET = 20
-STARTS = 50
+STARTS = 20
+PROTOCOLS = {
+    "family": "the tested device's own family is left out",
+    "class": "the tested device's own class of hardware is left out",
+    "blind": "devices that no choice of this project has seen; tables of all other devices are known",
+    "none": "no table of another device is known",
+}
 SEED = 0
 TARGET_ONLY = "target_only"  # the policy that was trained on the tested device alone
 STRATEGY_NAMES = (*(name for name in STRATEGIES if name != "heldout"), TARGET_ONLY)
+MAIN = (
+    *("random", "mean_device", "lut_evolution", "linear_bound", "paper", "paper_blind", "controller"),
+    *("controller_supervised", "controller_blind", catalogue.BEST),
+)
+"""The strategies that are compared under every protocol."""
+PUBLISHED_STARTS = 8  # of a case whose single searches are published: all of them would be a large file
 _CODE = ("space", "data", "proxies", "devices", "models", "rl", "strategies", "experiments/comparison.py")
 
 
 def measured_devices() -> list[devices.Device]:
     """The paper's devices whose tables are on this machine, at most 17; NATS-Bench's own GPU if there are none."""
     return devices.available(name for name in devices.PAPER_DEVICES if name != "edgegpu") or [devices.load("nats_gpu")]
+
+
+def blind_devices() -> list[devices.Device]:
+    """The devices of the protocol ``blind``: blind samples of benchmarked runtimes, and NATS-Bench's own GPU."""
+    return [devices.load(name) for name in (*data.BLIND, "nats_gpu")]
+
+
+def known(protocol: str, device: devices.Device) -> Knowledge:
+    """What a strategy may know of other devices when it is judged on a device.
+
+    Raises
+    ------
+    ValueError
+        For an unknown protocol.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"no protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
+    name = device.name.removesuffix("_lut")
+    without = devices.hardware_class(name) if protocol == "class" else (name,)
+    return Knowledge(without, tables=protocol != "none")
 
 
 @dataclass(frozen=True)
@@ -48,8 +81,8 @@ class Case:
         A name of the catalogue, or `TARGET_ONLY`.
     device, problem
         What is searched, and for what.
-    without
-        Devices that the strategy may know nothing of, with their families.
+    protocol
+        A key of `PROTOCOLS`.
     n_starts, budget, seed
         Random starts, the same for every case with this seed, and distinct cells measured from each.
     """
@@ -57,7 +90,7 @@ class Case:
     strategy: str
     device: devices.Device
     problem: Problem = field(repr=False)
-    without: tuple[str, ...]
+    protocol: str = "family"
     n_starts: int = STARTS
     budget: int = LARGEST_BUDGET
     seed: int = SEED
@@ -69,13 +102,14 @@ class Case:
 
     def digest(self) -> str:
         """Depends on all that the result depends on: code, scores, device, other devices' tables and policies."""
-        known, entry = Knowledge(self.without), catalogue.entry(self.entry_name)
-        prior = None if entry.knows == catalogue.NOTHING else catalogue.prior(entry.knows, known)
+        entry, knows = catalogue.entry(self.entry_name), known(self.protocol, self.device)
+        prior = None if entry.knows == catalogue.NOTHING else asdict(catalogue.prior(entry.knows, knows))
+        mean = knows.mean_device if entry.knows == catalogue.TABLES else None
         table = devices.whole_table(self.device)
         policies = [(POLICIES / f"{name}.safetensors").read_bytes() for name in entry.policies]
         problem = (self.problem.merit, self.problem.weight, self.problem.max_latency_ms)
-        facts = (self.strategy, self.device.name, self.n_starts, self.budget, self.seed)
-        return str(joblib.hash((facts, _code(), problem, table, prior, policies)))
+        facts = (self.protocol, self.strategy, self.device.name, self.n_starts, self.budget, self.seed)
+        return str(joblib.hash((facts, _code(), problem, table, prior, mean, policies)))
 
 
 @cache
@@ -86,17 +120,12 @@ def _code() -> str:
     return str(joblib.hash([file.read_bytes() for file in files]))
 
 
-def family_left_out(device: devices.Device) -> tuple[str, ...]:
-    """What a strategy may not know when it is judged on a device: the device's own family."""
-    return (device.name.removesuffix("_lut"),)
-
-
 def searches(case: Case) -> Iterator[tuple[int, Session]]:
     """Search from every start; gives the number of the start and the session when it has ended."""
     problem = case.problem.on(case.device)
     starts = problem.cells[np.random.default_rng(case.seed).integers(len(problem.cells), size=case.n_starts)]
     for k, start in enumerate(starts):
-        strategy, rule = catalogue.make(case.entry_name, problem, Knowledge(case.without))
+        strategy, rule = catalogue.make(case.entry_name, problem, known(case.protocol, case.device))
         rng = np.random.default_rng([case.seed, k])
         session = Session(strategy, problem, rule=rule, budget=case.budget, start=int(start), seed=rng)
         measure(session, case.device)
@@ -119,12 +148,12 @@ def regrets(case: Case) -> pd.DataFrame:
                 inference = regret[:, int(np.flatnonzero(archs == arch)[0])]
             measured = min(n, len(archs))
             found = (inference[0], regret[0, :n].min(), inference[1], regret[1, :n].min())
-            rows.append((case.strategy, case.device.name, start, n, arch, measured, *found))
+            rows.append((case.protocol, case.strategy, case.device.name, start, case.seed, n, arch, measured, *found))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 COLUMNS = [
-    *("strategy", "device", "start", "budget", "arch", "n_measured"),
+    *("protocol", "strategy", "device", "start", "seed", "budget", "arch", "n_measured"),
     *("inference_regret", "simple_regret", "inference_regret_robust", "simple_regret_robust"),
 ]
 
@@ -133,6 +162,7 @@ def compare(
     tested: Iterable[devices.Device],
     problem: Problem,
     *,
+    protocol: str = "family",
     names: Sequence[str] = STRATEGY_NAMES,
     n_starts: int = STARTS,
     budget: int = LARGEST_BUDGET,
@@ -141,7 +171,7 @@ def compare(
     dask: str | None = None,
     folder: Path | None = None,
 ) -> pd.DataFrame:
-    """Search every device from every start with every strategy; the device's own family is left out.
+    """Search every device from every start with every strategy.
 
     Strategies do not use how many measurements remain, so one search gives the results of all smaller budgets.
 
@@ -151,6 +181,8 @@ def compare(
         Devices and strategies.
     problem
         What is searched for.
+    protocol
+        A key of `PROTOCOLS`.
     n_starts, budget, seed
         See `Case`.
     n_jobs, dask
@@ -161,17 +193,17 @@ def compare(
     Returns
     -------
     pandas.DataFrame
-        ``strategy, device, start, budget, arch`` (the recommendation), ``n_measured``, and the normalised regret of the
-        recommendation (``inference_regret``) and of the best cell measured (``simple_regret``) after each number of
-        measurements; ``inference_regret_robust`` and ``simple_regret_robust`` are the same by rewards with the robust
-        range (`devices.bounds`). On a table that lacks cells, regrets are over the cells that it has.
+        ``protocol, strategy, device, start, seed, budget, arch`` (the recommendation), ``n_measured``, and the
+        normalised regret of the recommendation (``inference_regret``) and of the best cell measured (``simple_regret``)
+        after each number of measurements. ``inference_regret_robust`` and ``simple_regret_robust`` are the same by the
+        robust range (`devices.bounds`). On a table that lacks cells, regrets are over the cells that it has.
     """
     folder, tested = folder or paths.BUILD / "comparison", list(tested)
     tasks, parts = [], {}
-    for name in sorted(names, key=lambda name: name not in ("controller", catalogue.BEST)):  # the longest first
+    for name in sorted(names, key=lambda name: name != catalogue.BEST):  # the longest first
         for device in tested:
-            case = Case(name, device, problem, family_left_out(device), n_starts, budget, seed)
-            file = folder / f"{name}-{device.name}-{case.digest()[:16]}.csv"
+            case = Case(name, device, problem, protocol, n_starts, budget, seed)
+            file = folder / f"{protocol}-{name}-{device.name}-{case.digest()[:16]}.csv"
             kept = read_kept(file, partial(_parse, case))
             if kept is None:
                 tasks.append((case, file))
@@ -205,6 +237,15 @@ def runs(frame: pd.DataFrame, strategy: str, budget: int, column: str) -> NDArra
     """Regrets of one strategy at one budget, ``(devices, starts)``."""
     chosen = frame[(frame["strategy"] == strategy) & (frame["budget"] == budget)]
     return chosen.pivot_table(index="device", columns="start", values=column, sort=False).to_numpy()
+
+
+def by_range(frame: pd.DataFrame) -> pd.DataFrame:
+    """The regrets by the paper's range and by the robust one as rows, with the column ``range``: minmax or robust."""
+    columns = frame.columns.drop(list(frame.filter(like="regret_robust").columns))
+    robust = frame.drop(columns=["inference_regret", "simple_regret"])
+    robust = robust.rename(columns=lambda name: name.removesuffix("_robust"))
+    both = {"minmax": frame[columns], "robust": robust[columns]}
+    return pd.concat([part.assign(range=name) for name, part in both.items()], ignore_index=True)
 
 
 def at(frame: pd.DataFrame, budget: int = BUDGET) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from simmore import data, devices, parallel, proxies, space
 from simmore.errors import TableMissing
-from simmore.experiments.comparison import Case, family_left_out, searches
+from simmore.experiments.comparison import Case, searches
 from simmore.strategies import BUDGET, Problem, recommendation
 
 # Lee et al. (2021), table 4: limit → latency in ms and CIFAR-100 accuracy in %, ten samples, published.
@@ -99,7 +99,7 @@ def _recommendations(
     number, (name, device, limit) = task
     limited = dataclasses.replace(problem, max_latency_ms=limit)
     rows = []
-    for start, session in searches(Case(name, device, limited, family_left_out(device), n_starts, BUDGET)):
+    for start, session in searches(Case(name, device, limited, n_starts=n_starts, budget=BUDGET)):
         ranked = recommendation.ranked(session.rule, limited, session.history)
         arch, latency = (ranked[0], session.history[ranked[0]]) if ranked else (-1, np.nan)
         rows.append((name, device.name, limit, latency, len(session.history), latency > limit, start, arch))

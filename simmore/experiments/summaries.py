@@ -1,6 +1,7 @@
-"""Tables of a comparison (`comparison.compare`): means, worst devices, interquartile means, and their intervals.
+"""Tables of a comparison (`comparison.compare`): means, worst devices, and their intervals.
 
-All intervals are over starts, with the devices as they are (`statistics.interval`).
+Intervals are over devices (`statistics.interval`), each with the mean over its starts: they say what to expect on
+another device. Where there is one device, they are over starts.
 """
 
 from __future__ import annotations
@@ -24,20 +25,35 @@ def summary(frame: pd.DataFrame, budget: int = BUDGET) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        By strategy, for the best cell measured and for the recommendation: ``mean``, the ``worst`` device's mean, and
-        the interquartile mean ``iqm`` with its interval ``low``, ``high``.
+        By strategy, for the best cell measured and for the recommendation: ``mean`` with its interval ``low``,
+        ``high``, the ``worst`` device's mean, and both by the robust range: ``robust``, ``worst robust``.
     """
     rows = {}
     for strategy in frame["strategy"].unique():
         row: dict[tuple[str, str], float] = {}
         for column, label in REGRETS.items():
-            matrix = runs(frame, strategy, budget, column)  # (devices, starts)
-            row[label, "mean"], row[label, "worst"] = matrix.mean(), matrix.mean(axis=1).max()
-            row[label, "iqm"], row[label, "low"], row[label, "high"] = statistics.interval(
-                matrix.T, statistics.interquartile_mean
-            )
+            units = _units(runs(frame, strategy, budget, column))
+            row[label, "mean"], row[label, "low"], row[label, "high"] = statistics.interval(units)
+            row[label, "worst"] = runs(frame, strategy, budget, column).mean(axis=1).max()
+            robust = runs(frame, strategy, budget, f"{column}_robust").mean(axis=1)
+            row[label, "robust"], row[label, "worst robust"] = robust.mean(), robust.max()
         rows[strategy] = row
     return pd.DataFrame(rows).T.sort_values(("recommended", "mean"))
+
+
+def _units(runs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What an interval is over: devices, or the starts of a single one. Runs are ``(devices, starts)``."""
+    return runs.mean(axis=1) if len(runs) > 1 else runs[0]
+
+
+def difference(
+    frame: pd.DataFrame, worse: str, better: str, budget: int = BUDGET, column: str = "inference_regret"
+) -> statistics.Interval:
+    """Mean regret of one strategy less that of another, paired over devices and starts, with its interval.
+
+    The adaptation gain of a policy is this difference between its copy that sees no latencies and itself.
+    """
+    return statistics.interval(_units(runs(frame, worse, budget, column) - runs(frame, better, budget, column)))
 
 
 def improvement(frame: pd.DataFrame, budget: int = BUDGET, column: str = "inference_regret") -> pd.DataFrame:
@@ -52,8 +68,13 @@ def improvement_interval(
     frame: pd.DataFrame, ours: str, theirs: str, budget: int = BUDGET, column: str = "inference_regret"
 ) -> statistics.Interval:
     """Probability that ours does better than theirs, with its interval."""
-    both = np.stack([runs(frame, name, budget, column).T for name in (ours, theirs)], axis=-1)  # (starts, devices, 2)
-    return statistics.interval(both, lambda part: statistics.probability_of_improvement(part[..., 0].T, part[..., 1].T))
+    both = np.stack([runs(frame, name, budget, column) for name in (ours, theirs)], axis=-1)  # (devices, starts, 2)
+    if len(both) == 1:
+        both = np.swapaxes(both, 0, 1)
+        return statistics.interval(
+            both, lambda part: statistics.probability_of_improvement(part[..., 0].T, part[..., 1].T)
+        )
+    return statistics.interval(both, lambda part: statistics.probability_of_improvement(part[..., 0], part[..., 1]))
 
 
 def profiles(frame: pd.DataFrame, thresholds: NDArray[np.float64], budget: int = BUDGET) -> pd.DataFrame:
@@ -77,7 +98,7 @@ def curves(frame: pd.DataFrame) -> pd.DataFrame:
     for strategy, budget in product(frame["strategy"].unique(), sorted(frame["budget"].unique())):
         row: dict[str, object] = {"strategy": strategy, "budget": budget}
         for column in ("inference_regret", "simple_regret"):
-            found = statistics.interval(runs(frame, strategy, budget, column).mean(axis=0))
+            found = statistics.interval(_units(runs(frame, strategy, budget, column)))
             row |= {column: found.value, f"{column}_low": found.low, f"{column}_high": found.high}
         rows.append(row)
     return pd.DataFrame(rows)

@@ -100,7 +100,7 @@ def fit(
     sd, coarse = joint.std(axis=0), drawn.step > COARSE
     parts = []
     for kind, count in enumerate(components):
-        mixture = GaussianMixture(count, reg_covar=1e-3, max_iter=60, random_state=seed)
+        mixture = GaussianMixture(count, reg_covar=1e-3, tol=1e-2, max_iter=200, random_state=seed)
         mixture.fit((joint / sd)[coarse == bool(kind)])
         centre, covariance = mixture.means_ * sd, mixture.covariances_ * sd[:, None] * sd
         parts.append(

@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 
 from simmore.plots.paper import BLUE, GREEN, ORANGE, PAGE, RED
 
-_STRONG = {"expected_improvement": BLUE, "controller": RED, "paper": ORANGE, "random": "black"}
+_STRONG = {"expected_improvement": BLUE, "controller": RED, "paper": ORANGE, "mean_device": GREEN, "random": "black"}
 _METHODS = {"FLOPs": "0.6", "linear, target alone": ORANGE, "boosted trees, target alone": RED,
-            "Bayesian linear": GREEN, "mixture of devices (ours)": BLUE}  # fmt: skip
+            "Bayesian linear": GREEN, "simulated devices, no tables (ours)": "tab:purple",
+            "mixture of devices (ours)": BLUE}  # fmt: skip
 
 
 def regret_curves(curves: pd.DataFrame, column: str, ax: Axes | None = None) -> Axes:
@@ -46,12 +47,55 @@ def regret_curves(curves: pd.DataFrame, column: str, ax: Axes | None = None) -> 
     return ax
 
 
-def regret(curves: pd.DataFrame) -> Figure:
-    """Fig. 7: `regret_curves` of the best cell measured and of the recommendation."""
-    figure, axes = plt.subplots(1, 2, figsize=(PAGE, 3.4), sharey=True)
-    regret_curves(curves, "simple_regret", axes[0]).set(title="best cell measured", ylabel="normalised regret (mean)")
-    regret_curves(curves, "inference_regret", axes[1]).set(title="recommendation")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+def regret(curves: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """Fig. 7: regret of the recommendation, a panel a protocol.
+
+    Parameters
+    ----------
+    curves
+        As in `regret_curves`, with the column ``protocol``.
+    titles
+        Of the panels, by protocol.
+    """
+    figure, axes = plt.subplots(2, 2, figsize=(PAGE, 5.4), sharex=True, sharey=True)
+    for ax, (protocol, title) in zip(axes.flat, titles.items(), strict=True):
+        regret_curves(curves[curves["protocol"] == protocol], "inference_regret", ax).set(title=title)
+    for ax in axes.flat:
+        ax.label_outer()
+    figure.supylabel("normalised regret of the recommendation (mean)", fontsize="medium")
+    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
+def distance(frame: pd.DataFrame, strategies: Sequence[str]) -> Figure:
+    """Fig. 13: regret against the distance of a device from Ξ, a panel a strategy.
+
+    Parameters
+    ----------
+    frame
+        ``kind, device, distance, strategy, inference_regret``, a row a search; kinds are ``width``, ``structure`` and
+        ``real``. The line is the mean over a third of the made devices at a time, by distance.
+    """
+    figure, axes = plt.subplots(1, len(strategies), figsize=(PAGE, 2.8), sharex=True, sharey=True)
+    styles = {
+        "width": ("o", BLUE, "Ξ, scaled"), "structure": ("s", ORANGE, "towards simulated devices"),
+        "real": ("^", "black", "real devices"),
+    }  # fmt: skip
+    means = frame.groupby(["strategy", "kind", "device"], sort=False)[["distance", "inference_regret"]].mean()
+    for ax, name in zip(axes, strategies, strict=True):
+        for kind, (marker, colour, label) in styles.items():
+            if (name, kind) in means.index.droplevel("device"):
+                points = means.loc[name, kind]
+                ax.scatter(points["distance"], points["inference_regret"], s=14, marker=marker, color=colour, alpha=0.7,
+                           linewidths=0, label=label)  # fmt: skip
+        made = means.loc[name].drop("real", level="kind", errors="ignore").sort_values("distance")
+        window = max(len(made) // 3, 1)
+        line = made.rolling(window, center=True, min_periods=window // 2).mean()
+        ax.plot(line["distance"], line["inference_regret"], color="0.35", linewidth=1.2, label="running mean")
+        ax.set(title=name, xscale="log", xlabel="distance from Ξ")
+        ax.axhline(1, color="0.8", linewidth=0.6, zorder=0)
+    axes[0].set_ylabel("normalised regret")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 

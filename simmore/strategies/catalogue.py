@@ -45,8 +45,8 @@ class Entry:
     policies: tuple[str, ...] = ()
 
 
-def _policy(name: str, description: str) -> Entry:
-    return Entry(OPERATIONS, lambda problem, known: FollowPolicy(policy.load(name)), description, (name,))
+def _policy(name: str, description: str, *, blind: bool = False) -> Entry:
+    return Entry(OPERATIONS, lambda problem, known: FollowPolicy(policy.load(name), blind=blind), description, (name,))
 
 
 STRATEGIES: dict[str, Entry] = {
@@ -102,7 +102,8 @@ STRATEGIES: dict[str, Entry] = {
         "Gaussian model with the covariance of known devices, confidence bound",
     ),
     "paper": _policy("paper", "the paper's policy, trained by PPO on synthetic devices"),
-    "heldout": _policy("heldout", "the same, trained without HELP's six test devices"),
+    "paper_blind": _policy("paper", "the paper's policy, which is shown the same latency at every step", blind=True),
+    "heldout": _policy("heldout", "the paper's policy, trained without HELP's six test devices"),
     "trpo": _policy("trpo", "the paper's policy, trained by TRPO"),
     "a2c": _policy("a2c", "the paper's policy, trained by A2C"),
     "no_history": _policy("no_history", "the paper's policy, which sees the current cell alone"),

@@ -23,10 +23,12 @@ class FollowPolicy:
         A trained policy.
     greedy
         Take the most likely edit instead of a random one.
+    blind
+        Show the policy the latency of the first cell at every step: a control that cannot adapt to the device.
     """
 
-    def __init__(self, policy: Policy, *, greedy: bool = False) -> None:
-        self._policy, self._greedy = policy, greedy
+    def __init__(self, policy: Policy, *, greedy: bool = False, blind: bool = False) -> None:
+        self._policy, self._greedy, self._blind = policy, greedy, blind
         self._observer = mdp.Observer(1)
         self._observation: NDArray[np.float32] | None = None
         self._seen = 0  # steps of the history that the observation holds
@@ -47,7 +49,7 @@ class FollowPolicy:
         arch, latency = history.steps[k]
         # relative to the first cell: latencies may be revised together, for example where the machine's speed changes
         first = next((one for _, one in history.steps if np.isfinite(one)), 1.0)
-        cell, latency_ms = np.array([arch], dtype=np.int32), np.array([latency / first])
+        cell, latency_ms = np.array([arch], dtype=np.int32), np.array([1.0 if self._blind else latency / first])
         before = history.steps[k - 1][0] if k else None
         action, self._action = self._action, None
         if before is not None and (action is None or mdp.next_archs()[before, action[0]] != arch):

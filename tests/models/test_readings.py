@@ -61,7 +61,7 @@ def test_the_unit_of_time_changes_no_search_whose_start_failed(unit, gpu_table):
 
 
 def mean_regret(name, table, device, n_starts=4):
-    case = comparison.Case(name, devices.TableDevice(device, table), Problem.of(), (device,), n_starts, 10)
+    case = comparison.Case(name, devices.TableDevice(device, table), Problem.of(), n_starts=n_starts, budget=10)
     return comparison.at(comparison.regrets(case))["inference_regret"].mean()
 
 

@@ -141,7 +141,7 @@ def test_random_search_and_the_papers_policy_read_no_table(board, monkeypatch):
 
 
 def test_random_search_has_a_regret_of_one(conv_score):
-    case = comparison.Case("random", devices.load("nats_gpu"), Problem(conv_score), (), n_starts=100, budget=10)
+    case = comparison.Case("random", devices.load("nats_gpu"), Problem(conv_score), n_starts=100, budget=10)
     frame = comparison.at(comparison.regrets(case))
     assert frame["simple_regret"].mean() == pytest.approx(1, abs=4 * frame["simple_regret"].std() / 10)
     assert (frame["inference_regret"] >= frame["simple_regret"]).all() and (frame["n_measured"] == 10).all()
@@ -155,9 +155,7 @@ def test_a_budget_of_the_whole_space_measures_every_cell(board, conv_score):
 @pytest.mark.slow
 def test_the_shipped_policy_keeps_the_papers_promise_on_devices_it_never_saw(measured_tables):
     frames = [
-        comparison.regrets(
-            comparison.Case("heldout", device, Problem.of(), (device.name,), n_starts=30, budget=10, seed=1)
-        )
+        comparison.regrets(comparison.Case("heldout", device, Problem.of(), n_starts=30, budget=10, seed=1))
         for device in devices.available(devices.TEST_DEVICES)
     ]
     frame = comparison.at(pd.concat(frames))
@@ -165,7 +163,7 @@ def test_the_shipped_policy_keeps_the_papers_promise_on_devices_it_never_saw(mea
 
 
 def mean_regret(name, column, device, problem):
-    case = comparison.Case(name, device, problem, (), n_starts=6, budget=10)
+    case = comparison.Case(name, device, problem, n_starts=6, budget=10)
     return comparison.at(comparison.regrets(case))[column].mean()
 
 

@@ -134,7 +134,7 @@ def test_the_best_strategy_is_as_good_on_a_sample_as_on_the_whole_table(gpu_tabl
     table = np.where(mask(sample(3000)), gpu_table, np.nan)
     regret = []
     for device in (devices.TableDevice("board", gpu_table), devices.TableDevice("board", table)):
-        case = comparison.Case(BEST, device, problem, (), n_starts=4, budget=10)
+        case = comparison.Case(BEST, device, problem, n_starts=4, budget=10)
         regret.append(comparison.at(comparison.regrets(case))["simple_regret"].mean())
     assert regret[1] < max(0.3, regret[0] + 0.1)
 
