@@ -102,7 +102,8 @@ fit.round(3)
 # %%
 names, (own_regret, others_regret) = [d.name for d in tested], fit.mean()
 difference, low, high = statistics.interval(fit["others"] - fit["own"])
-shown_4 = f"{own_regret:.2f}; {others_regret:.2f}; {difference:.2f} [{low:.2f}, {high:.2f}]"
+shown_4 = f"{different:.2f} of {len(judged)}; {own_regret:.2f}; {others_regret:.2f}; "
+shown_4 += f"{difference:.2f} [{low:.2f}, {high:.2f}]"
 results.claim(4, shown_4, names, difference=difference, low=low)
 most, by_device = ours["n_measured"].max(), ours.groupby("device")["inference_regret"].mean()
 shown_5 = f"{most} ({ours['n_measured'].mean():.1f}); {by_device.mean():.2f}, {by_device.max():.2f}"

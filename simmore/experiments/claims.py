@@ -94,8 +94,8 @@ CLAIMS: dict[int, Claim] = {
     ),
     4: Claim(
         "from one start the controller goes different ways on different devices (Fig. 6)", "drawn only",
-        "regret of a device's own recommendation; of those for the other devices, same start; difference, 95 % over "
-        "devices", _HELP,
+        "different recommendations from one start; regret of a device's own; of those for the other devices; "
+        "difference, 95 % over devices", _HELP,
         lambda difference, low: _graded(low > 0, difference > 0),
         devices.TEST_DEVICES, "HELP's test devices",
         refuted_if="own recommendations are no better than the others'; partly: the interval includes 0",
@@ -116,7 +116,7 @@ CLAIMS: dict[int, Claim] = {
     ),
     7: Claim(
         "scoring a network takes about 300 ms on an RTX 4080", "300",
-        "ms a network, one after the other on one CPU core: plain implementation, fast one", _NATS,
+        "ms a network scored alone on one CPU core: plain implementation, fast one", _NATS,
         lambda plain_ms, fast_ms: _graded(plain_ms <= 300, fast_ms <= 300),
         refuted_if="more than 300 in both; partly: in the plain one",
     ),
