@@ -39,7 +39,7 @@ MODE := $(BUILD)/mode-$(QUICK)
 BAR := $(shell test -t 2 && echo --progress-bar || echo --no-progress-bar)
 
 .DELETE_ON_ERROR:
-# even with -j: pip runs once at a time, and all notebooks write to one table of claims
+# even with -j: pip runs once at a time, and all notebooks write to the same tables of claims and goals
 .NOTPARALLEL:
 .PHONY: help figures comparison notebooks data proxies own-devices train test test-slow bench check format sync lab explore \
   site test-browser test-binder worker clean
@@ -60,7 +60,7 @@ outdated="$$($(BIN)/python -m simmore outdated $(if $(filter 1,$(QUICK)),--quick
 if [ -n "$$outdated" ]; then \
   echo "drawing again $$outdated"; \
   $(MAKE) --no-print-directory $(2:%=-W notebooks/%.ipynb) $(call executed,$(2)) || exit 1; fi; \
-echo "$(OUT)/: $(words $(1)) figures as PDF and PNG, their data in data/, the claims in claims.csv"
+echo "$(OUT)/: $(words $(1)) figures as PDF and PNG, their data in data/, the claims in claims.csv, the goals in goals.csv"
 endef
 
 notebooks: $(call executed,$(sort $(PAPER) $(COMPARISON) $(EXPLORER))) ## Execute all notebooks, into build/notebooks/

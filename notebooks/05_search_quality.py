@@ -249,20 +249,21 @@ results.figure(figure, "fig8_constrained", under[limits.COLUMNS])
 # %%
 available = [d.name for d in tested]
 best, five, learned = table.loc[BEST], early.loc[BEST], table.loc["controller"]
-for number, label in ((10, "recommended"), (11, "best measured")):
+for name, label in (("recommended in 10", "recommended"), ("measured in 10", "best measured")):
     mean, worst, iqm, low, high = best[label][["mean", "worst", "iqm", "low", "high"]]
     ours = f"{mean:.3f}, worst device {worst:.3f}; {iqm:.3f} [{low:.3f}, {high:.3f}]"
-    results.claim(number, ours, available, mean=mean, worst=worst)
+    results.goal(name, ours, available, mean=mean, worst=worst)
 mean = learned["best measured", "mean"]
-results.claim(12, f"{mean:.3f}", available, mean=mean)
+results.goal("measured by RL in 10", f"{mean:.3f}", available, mean=mean)
 mean = five["best measured", "mean"]
-results.claim(13, f"{mean:.3f}", available, mean=mean)
+results.goal("measured in 5", f"{mean:.3f}", available, mean=mean)
 
 # %%
 ours = limits.overview(under).loc[BEST]
 kept, broken = ours.get("accuracy, kept", np.nan), ours["limits broken"]
-results.claim(14, f"{kept:.2f}, {broken:.0f} broken", [d.name for d, _ in cases], accuracy=kept, broken=broken)
-results.claims()
+shown = f"{kept:.2f}, {broken:.0f} broken"
+results.goal("within a limit", shown, [d.name for d, _ in cases], accuracy=kept, broken=broken)
+results.goals()
 
 # %% [markdown]
 # **What to see:** compare the protocols before the strategies. Tables of a device's relatives are worth much. Without

@@ -202,10 +202,10 @@ best = regrets[regrets["strategy"] == BEST].groupby("device")[values].mean()
 simple, inference = best["simple_regret"].mean(), best["inference_regret"].mean()
 known = [d.name for d in [*own, *devices.available(data.MEASURED)]]
 shown = f"{inference:.3f}, best measured {simple:.3f}"
-results.claim(16, shown, known, inference_regret=inference, simple_regret=simple)
+results.goal("benchmarked runtimes", shown, known, inference_regret=inference, simple_regret=simple)
 shown = f"{repeated['kendall'].min():.3f} to {repeated['kendall'].max():.3f}"
-results.claim(17, shown, list(every), lowest=repeated["kendall"].min())
-results.claims()
+results.goal("repeatability", shown, list(every), lowest=repeated["kendall"].min())
+results.goals()
 
 # %%
 outside = sorted(profiles.loc[~profiles["within"], "device"].unique())

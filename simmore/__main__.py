@@ -165,7 +165,7 @@ def data_command() -> None:
 
 @app.command("claims")
 def claims_command() -> None:
-    """Print the claims that were checked, as a table."""
+    """Print the claims of the paper that were checked, and the goals of this project, as tables."""
     from simmore import paths
     from simmore.experiments import claims
 

@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 
 
 def gather(figures: Path, notebooks: Path, sources: Path) -> None:
-    """Put pages, notebooks, figures and the claims table where Jupyter Book finds them."""
+    """Put pages, notebooks, figures and the tables of claims and goals where Jupyter Book finds them."""
     shutil.rmtree(sources, ignore_errors=True)
     shutil.copytree(HERE, sources, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     shutil.copytree(figures, sources / "figures")

@@ -23,7 +23,7 @@ from simmore.experiments import record
 source, target = Path(sys.argv[-2]), Path(sys.argv[-1])
 figures = Path(re.search(r"-p figures (\\S+)", arguments)[1])
 for stem in ("fig7_regret", "fig8_constrained"):
-    for name in (f"{{stem}}.pdf", f"{{stem}}.png", f"data/{{stem}}.csv", "claims.csv"):
+    for name in (f"{{stem}}.pdf", f"{{stem}}.png", f"data/{{stem}}.csv", "claims.csv", "goals.csv"):
         (figures / name).parent.mkdir(parents=True, exist_ok=True)
         (figures / name).write_text("drawn")
     record.Recorder(source.stem, figures, seed=0, quick="-p quick True" in arguments)._note_provenance(stem)

@@ -1,4 +1,4 @@
-"""What a notebook leaves behind: figures with their data, the claims table, and where every figure came from."""
+"""What a notebook leaves behind: figures with their data, claims and goals, and where every figure came from."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import io
 import json
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from simmore import data, paths, provenance
-from simmore.experiments import claims
+from simmore.experiments.claims import PAPER, PROJECT, TABLES, Table
 from simmore.files import read_kept, replace
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _PACKAGES = ("matplotlib", "numpy", "pandas", "scipy", "torch", "stable-baseline
 
 
 class Recorder:
-    """Writes one notebook's results into a folder: ``<stem>.pdf``, ``.png``, ``data/<stem>.csv``, claims, provenance.
+    """Writes one notebook's results into a folder: ``<stem>.pdf``, ``.png``, ``data/<stem>.csv``, verdicts, provenance.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ class Recorder:
         self.folder = Path(folder)
         self.seed = seed
         self.quick = quick
-        self._rows: list[dict[str, object]] = []
+        self._rows: dict[str, list[dict[str, object]]] = {table.file: [] for table in TABLES}
         self._started = time.perf_counter()
 
     def figure(self, figure: Figure, stem: str, frame: pd.DataFrame, *, digits: int = 6) -> None:
@@ -71,15 +72,32 @@ class Recorder:
         replace(self.folder / "data" / f"{stem}.csv", text.encode())
 
     def claim(self, number: int, ours: str, available: Iterable[str] = (), **values: float) -> None:
-        """Enter a claim in ``claims.csv``, see `claims.row`; earlier rows of this notebook are replaced."""
-        self._rows.append(claims.row(number, self.notebook, ours, available, values))
-        path, rows = self.folder / "claims.csv", pd.DataFrame(self._rows)
-        table = read_kept(path, lambda content: claims.enter(content.decode(), rows)) or claims.enter(None, rows)
-        replace(path, table.encode())
+        """Enter a claim in ``claims.csv``, see `claims.Table.row`; earlier rows of this notebook are replaced."""
+        self._enter(PAPER, number, ours, available, values)
+
+    def goal(self, name: str, ours: str, available: Iterable[str] = (), **values: float) -> None:
+        """Enter a goal in ``goals.csv``, as `claim`."""
+        self._enter(PROJECT, name, ours, available, values)
 
     def claims(self) -> pd.DataFrame:
         """The claims that this notebook entered."""
-        return pd.DataFrame(self._rows).set_index("id")
+        return self._entered(PAPER).set_index("id")
+
+    def goals(self) -> pd.DataFrame:
+        """The goals that this notebook entered."""
+        return self._entered(PROJECT).set_index("id")
+
+    def _enter(
+        self, table: Table, key: int | str, ours: str, available: Iterable[str], values: dict[str, float]
+    ) -> None:
+        self._rows[table.file].append(table.row(key, self.notebook, ours, available, values))
+        for each in TABLES:  # both, so that a folder of figures without one of them is incomplete
+            rows, path = self._entered(each), self.folder / each.file
+            text = read_kept(path, partial(each.enter, rows)) or each.enter(rows)
+            replace(path, text.encode())
+
+    def _entered(self, table: Table) -> pd.DataFrame:
+        return pd.DataFrame(self._rows[table.file], columns=list(table.columns))
 
     def _note_provenance(self, stem: str) -> None:
         path = self.folder / "provenance.json"
@@ -129,13 +147,13 @@ def outdated(folder: str | Path, stems: Iterable[str], *, quick: bool) -> list[s
     """
     folder = Path(folder)
     drawn, tables = _provenance(folder), data_digests()
-    claims_there = (folder / "claims.csv").is_file()
+    tables_there = all((folder / table.file).is_file() for table in TABLES)
 
     def current(stem: str) -> bool:
         files = (folder / f"{stem}.pdf", folder / f"{stem}.png", folder / "data" / f"{stem}.csv")
         entry = drawn.get(stem, {})
         return (
-            claims_there
+            tables_there
             and all(file.is_file() and file.stat().st_size for file in files)
             and entry.get("quick") is quick
             and tables.items() <= entry.get("data", {}).items()

@@ -54,10 +54,11 @@ def sample_scores(
     return pd.DataFrame(columns | {score: values[score][:, wanted].T.ravel() for score in scores})
 
 
-def scoring_seconds(archs: Sequence[int], dataset: str = "cifar10") -> tuple[float, float]:
+def scoring_seconds(archs: Sequence[int], dataset: str = "cifar10", *, alone: bool = False) -> tuple[float, float]:
     """Processor seconds of one thread for the scores of all given cells: fast, and by the plain definitions.
 
-    A cell has its share of the seconds of its canonical form. Building the plain networks does not count.
+    A cell has its share of the seconds of its canonical form, whose cells are scored together in a job over all cells;
+    `alone`, it has all of them. Building the plain networks does not count.
     """
     with needs("torch"):
         import torch
@@ -65,7 +66,8 @@ def scoring_seconds(archs: Sequence[int], dataset: str = "cifar10") -> tuple[flo
 
     def fast_seconds(arch: int) -> float:
         pieces = [part for score in parts.SCORES for part in parts.parts(score, dataset, 0, archs=[arch])]
-        return sum(parts.score_part(part)[1].seconds[0] for part in pieces)
+        seconds = [parts.score_part(part)[1].seconds for part in pieces]
+        return float(sum(shares.sum() if alone else shares[0] for shares in seconds))
 
     task, plain = data.task(dataset), 0.0
     noise = supernetwork.images(0, task.size, parts.BATCH)

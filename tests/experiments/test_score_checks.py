@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simmore import data, devices
+from simmore import data, devices, space
 from simmore.experiments import score_checks
 
 
@@ -56,3 +56,15 @@ def test_correlation_of_p_and_effect_of_its_terms():
 def test_scores_agree_with_the_published_ones(measured_tables):
     frame = score_checks.agreement()
     assert len(frame) == 6 and (frame["spearman"] >= 0.97).all() and frame["top_5_percent"].between(0.5, 1).all()
+
+
+def test_a_network_scored_alone_takes_all_seconds_of_its_canonical_form(monkeypatch):
+    def score_part(part):
+        cells = part.archs()
+        return part, score_checks.parts.Scored(cells, np.zeros(len(cells)), np.full(len(cells), 0.5))
+
+    monkeypatch.setattr(score_checks.parts, "score_part", score_part)
+    empty = [space.to_arch((0, 0, 0, 0, 0, 0))]
+    equal = len(space.canonical_classes()[space.canonical_form(empty[0]).ops])
+    assert score_checks.scoring_seconds(empty)[0] == 2 * 0.5
+    assert score_checks.scoring_seconds(empty, alone=True)[0] == 2 * 0.5 * equal > 1

@@ -1,0 +1,108 @@
+"""Figures that claims of the paper are judged by: what training gains, and whether recommendations fit the device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from simmore import data, devices
+from simmore.experiments import statistics
+from simmore.rl import mdp
+
+PLATEAU = 10  # evaluations at the end of a training
+_LOWER_IS_BETTER = ("latency_percentile",)
+
+
+def random_cells(
+    sampler: devices.SyntheticDevices, score: NDArray[np.float64], *, n: int = 100_000, seed: int = 0
+) -> dict[str, float]:
+    """Expectation of a training curve's metrics for uniformly random cells, as a policy of random edits has them.
+
+    Parameters
+    ----------
+    sampler, score
+        Ξ, and p of all cells ``(15625,)``.
+    n, seed
+        Synthetic devices that the inverse latency is averaged over. For each of them, and in all other metrics, the
+        expectation over cells is exact.
+
+    Returns
+    -------
+    dict
+        ``score, inverse_latency, latency_percentile, val_accuracy, episode_return``, see `rl.training.evaluate`.
+    """
+    operation_ms = sampler.sample(n, np.random.default_rng(seed))  # (n, 5)
+    fastest, slowest = operation_ms.min(axis=1), operation_ms.max(axis=1)  # per edge, as the mean
+    inverse = devices.inverse_latency(operation_ms.mean(axis=1), (fastest, slowest)).mean()
+    # cells with equal counts are equally fast: a percentile counts cells that are at most as slow
+    _, equal = np.unique(devices.all_operation_counts(), axis=0, return_counts=True)
+    return {
+        "score": float(score.mean()),
+        "inverse_latency": float(inverse),
+        "latency_percentile": float(50 * (1 + (equal**2).sum() / equal.sum() ** 2)),
+        "val_accuracy": float(data.accuracy("cifar10").mean()),
+        "episode_return": float(mdp.HORIZON * (score.mean() + inverse)),
+    }
+
+
+def training_gain(curves: pd.DataFrame, expected: dict[str, float], *, last: int = PLATEAU) -> pd.DataFrame:
+    """Mean of the last evaluations of a training against random cells, with the interval over seeds.
+
+    Parameters
+    ----------
+    curves
+        ``seed``, ``timestep`` and the metrics, a row an evaluation.
+    expected
+        Of random cells, by metric (`random_cells`).
+    last
+        Evaluations.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By metric: ``random``, ``gain`` (plateau minus random), ``low``, ``high``, and ``improves``: whether the whole
+        interval is on the better side of 0.
+    """
+    rows = {}
+    for metric, value in expected.items():
+        wide = curves.pivot_table(index="seed", columns="timestep", values=metric).to_numpy()  # (seeds, evaluations)
+        gain, low, high = statistics.interval(wide[:, -last:].mean(axis=1) - value)
+        improves = high < 0 if metric in _LOWER_IS_BETTER else low > 0
+        rows[metric] = {"random": value, "gain": gain, "low": low, "high": high, "improves": improves}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def return_drift(curves: pd.DataFrame, *, last: int = PLATEAU) -> statistics.Interval:
+    """Mean return of the last evaluations minus that of as many before them, with the interval over seeds."""
+    wide = curves.pivot_table(index="seed", columns="timestep", values="episode_return").to_numpy()
+    return statistics.interval(wide[:, -last:].mean(axis=1) - wide[:, -2 * last : -last].mean(axis=1))
+
+
+def own_against_others(
+    searches: pd.DataFrame, tested: Sequence[devices.Device], score: NDArray[np.float64]
+) -> pd.DataFrame:
+    """Regret on a device of the recommendation made for it, and of those that the same policy makes for the others.
+
+    Parameters
+    ----------
+    searches
+        ``device, start, arch`` (the recommendation) of one strategy at one budget (`comparison.at`).
+    tested, score
+        The devices of `searches`, at least two, and p of all cells ``(15625,)``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By device, means over starts: ``own`` and ``others`` of the normalised regret; others from the same start.
+    """
+    archs = searches.set_index(["start", "device"])["arch"].unstack()  # noqa: PD010  (starts, devices)
+    rows = {}
+    for device in tested:
+        rewards = devices.reward(score, devices.whole_table(device))
+        regret = pd.DataFrame(devices.normalised_regret(rewards, archs), archs.index, archs.columns)
+        own, others = regret[device.name], regret.drop(columns=device.name)
+        rows[device.name] = {"own": own.mean(), "others": others.to_numpy().mean()}
+    return pd.DataFrame.from_dict(rows, orient="index")
