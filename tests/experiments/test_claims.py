@@ -17,7 +17,7 @@ def test_claims_and_goals_have_tables_of_their_own(tmp_path):
     results = record.Recorder("06", tmp_path, seed=0, quick=False)
     everything = (*prediction.TRAIN_DEVICES, *prediction.TEST_DEVICES)
     results.claim(9, "0.90; 0.88", everything)
-    results.goal("prediction", "0.972", everything, spearman=0.972)
+    results.goal("prediction", "0.982", everything, spearman=0.982)
     assert table(tmp_path)["verdict"].to_dict() == {"9": "not tested: HELP was not run"}
     assert table(tmp_path, "goals.csv")["verdict"].to_dict() == {"prediction": "met"}
     for each, entered in ((claims.PAPER, results.claims()), (claims.PROJECT, results.goals())):
