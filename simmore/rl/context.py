@@ -20,7 +20,7 @@ import json
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,10 +34,11 @@ Floats = NDArray[np.floating]
 
 MOST_TOKENS = 20  # measured cells that the network reads
 COMPONENTS, RANK, WIDTH, HEADS, LAYERS = 6, 24, 64, 4, 2
+CORRECTION = 48  # units of the layers that correct the Gaussian processes, for all cells at every step
 OFFSET_VARIANCE = 1.0  # prior variance of the device's scale, in log latency
 SMALLEST_NOISE = 0.003  # of a Gaussian process, in log latency
 REFERENCE = 64  # cells that are often the fastest or the slowest of a device
-RANGE_FEATURES, DECISION_FEATURES, RECOMMENDATION_FEATURES = 5, 13, 10
+RANGE_FEATURES, DECISION_FEATURES, RECOMMENDATION_FEATURES, SUMMARY_FEATURES = 5, 13, 10, 5
 LOWEST_LOG_EI = 1e-7
 # Gauss-Hermite quadrature over the log range
 _NODES, _NODE_WEIGHTS = np.array([-np.sqrt(3.0), 0.0, np.sqrt(3.0)]), np.array([1, 4, 1]) / 6
@@ -73,7 +74,7 @@ def tokens_of(log_latency: Floats, present: NDArray[np.bool_]) -> NDArray[np.flo
     n = present.sum(axis=-1, keepdims=True)
     slower = (log_latency[..., :, None] > log_latency[..., None, :]) & present[..., None, :]
     rank = slower.sum(axis=-1) / np.maximum(n - 1, 1)
-    parts = [log_latency, rank, np.broadcast_to(n / 10, rank.shape)]
+    parts = [log_latency, rank, np.broadcast_to(np.minimum(n, 10) / 10, rank.shape)]
     return (np.stack(parts, axis=-1) * present[..., None]).astype(np.float32)
 
 
@@ -87,6 +88,8 @@ class Belief:
         Of the log latency of cells, ``(…, cells)``.
     range_mean, range_deviation, fastest_mean, fastest_deviation
         Of the log range (slowest minus fastest latency), and of the log fastest latency, ``(…)``.
+    summary
+        What the network makes of the history, ``(…, 64)``.
     """
 
     mean: Floats
@@ -95,6 +98,7 @@ class Belief:
     range_deviation: Floats
     fastest_mean: Floats
     fastest_deviation: Floats
+    summary: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -151,7 +155,7 @@ def decision_features(now: Situation) -> NDArray[np.float32]:
     ranges = now.ranges
     latency = np.exp(np.clip(mean, -12, 12))
     measured = now.measured_rewards()
-    incumbent = np.where(now.present.any(axis=-1)[..., None], measured.max(axis=-2), -1e3)  # (…, 3)
+    incumbent = np.where(now.present.any(axis=-1)[..., None], measured.max(axis=-2), -10)  # (…, 3)
     x = np.empty((*mean.shape, DECISION_FEATURES), dtype=np.float32)
 
     improvement = np.zeros_like(mean)
@@ -208,11 +212,24 @@ def recommendation_features(now: Situation) -> NDArray[np.float32]:
     x[..., 1:4] = np.maximum(10 * relative, -5)
     x[..., 4] = np.where(now.present, 5 * (score - score.max(axis=-1, keepdims=True)), -5)
     x[..., 5] = np.where(now.present, np.minimum(5 * (latency - fastest) / middle, 5), 5)
-    x[..., 6] = now.present.sum(axis=-1, keepdims=True) / 5 - 1
+    x[..., 6] = np.minimum(now.present.sum(axis=-1, keepdims=True), 10) / 5 - 1
     x[..., 7] = np.log(now.weight)[..., None]
     x[..., 8] = np.log(now.belief.range_deviation)[..., None] + 2
     x[..., 9] = np.log(middle) / 2
     return x
+
+
+def summary_features(now: Situation, decision: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the expected regret of the recommendation is predicted from, ``(…, 69)``.
+
+    Parameters
+    ----------
+    decision
+        `decision_features`, ``(…, cells, 13)``.
+    """
+    n = np.minimum(now.present.sum(axis=-1), 10) / 5 - 1
+    shared = decision[..., 0, 8], decision[..., 0, 10], decision[..., 0, 11], decision[..., 0, 12]
+    return np.concatenate([now.belief.summary, np.stack([n, *shared], axis=-1)], axis=-1).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -234,9 +251,7 @@ class ContextNetwork:
         found = {name: array.shape for name, array in self.arrays.items()}
         expected = shapes()
         if found != expected:
-            wrong = sorted(
-                name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)
-            )
+            wrong = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
             raise ValueError(f"expected the arrays of an in-context controller; these differ: {', '.join(wrong)[:200]}")
         if not all(np.isfinite(array).all() for array in self.arrays.values()):
             raise ValueError("weights must be finite numbers")
@@ -293,11 +308,11 @@ class ContextNetwork:
         kernel = self._linear("kernel", wide).reshape(-1, COMPONENTS, RANK).transpose(1, 0, 2)
         return _Cells(
             embedding=embedding,
-            kernel=np.ascontiguousarray(kernel, dtype=np.float64),  # (components, cells, rank)
-            prior=self._linear("prior_mean", wide).astype(np.float64).T,  # (components, cells)
+            kernel=np.ascontiguousarray(kernel, dtype=np.float64),
+            prior=np.ascontiguousarray(self._linear("prior_mean", wide).T, dtype=np.float64),
             variance=(kernel.astype(np.float64) ** 2).sum(axis=-1) + OFFSET_VARIANCE,
-            query=self._linear("query", embedding),
-            hidden=embedding @ self.arrays["correct_cell.weight"].T,
+            query=np.ascontiguousarray(self._linear("query", embedding).T),
+            hidden=self.arrays["correct_cell.weight"] @ embedding.T,
         )
 
     @property
@@ -326,30 +341,15 @@ class ContextNetwork:
         seen = tokens_of(y, np.ones(len(y), dtype=bool))
         if self.blind:
             seen[..., :2] = 0
-        mean, deviation, weights = self._gaussian_processes(archs, y)
-
         tokens = self._encode(np.concatenate([cells.embedding[archs], seen], axis=1))
-        pooled = tokens.mean(axis=0)
-        keys, values = self._linear("key", tokens), self._linear("value", tokens)
-        size = WIDTH // HEADS
-        hidden = cells.hidden + (pooled @ self.arrays["correct_pooled.weight"].T + self.arrays["correct_pooled.bias"])
-        attended = np.empty_like(cells.query)
-        for head in (slice(k * size, (k + 1) * size) for k in range(HEADS)):
-            attention = _softmax(cells.query[:, head] @ (keys[:, head] / np.float32(np.sqrt(size))).T)
-            attended[:, head] = attention @ values[:, head]
-        hidden += attended @ self.arrays["correct_attended.weight"].T
-        process = np.column_stack([mean, np.log(deviation), np.broadcast_to(weights, (len(mean), COMPONENTS))])
-        hidden += process.astype(np.float32) @ self.arrays["correct_process.weight"].T
-        hidden = np.maximum(self._linear("correct.0", np.maximum(hidden, 0)), 0)
-        correction = self._linear("correct.2", hidden)
-        mean = (mean + deviation * correction[:, 0]).astype(np.float32)
-        deviation = (deviation * np.exp(np.clip(correction[:, 1], -3, 3))).astype(np.float32)
-
+        pooled, processes = tokens.mean(axis=0), self._gaussian_processes(archs, y)
+        keys, values = self._linear("key", tokens) / np.float32(np.sqrt(WIDTH // HEADS)), self._linear("value", tokens)
+        mean, deviation = self._predict(processes, keys, values, pooled)
         extremes, base_range, base_fastest = range_features(mean[self.reference], deviation[self.reference])
         ends = np.maximum(self._linear("ends.0", np.concatenate([pooled, extremes])), 0)
         ends = self._linear("ends.2", ends)
         bounded = np.exp(np.clip(ends[2:] - 1.5, -5, 1))
-        return Belief(mean, deviation, base_range + ends[0], bounded[0], base_fastest + ends[1], bounded[1])
+        return Belief(mean, deviation, base_range + ends[0], bounded[0], base_fastest + ends[1], bounded[1], pooled)
 
     def _encode(self, tokens: NDArray[np.float32]) -> NDArray[np.float32]:
         """Pre-norm transformer over a set of tokens ``(n, width + 3)``."""
@@ -364,28 +364,50 @@ class ContextNetwork:
             t = t + self._linear(f"layers.{k}.feed.2", inner)
         return self._norm("norm", t)
 
-    def _gaussian_processes(
-        self, archs: NDArray[np.int64], y: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Mean and deviation of all cells under the mixture, ``(cells,)``, and the components' weights."""
+    def _gaussian_processes(self, archs: NDArray[np.int64], y: NDArray[np.float64]) -> _Processes:
+        """Each component's posterior, given the measurements."""
         cells, n = self._cells, len(archs)
         noise = np.exp(self.arrays["log_noise"].astype(np.float64)) ** 2 + SMALLEST_NOISE**2
-        means, variances, evidence = [], [], self.arrays["component"].astype(np.float64)
-        for k in range(COMPONENTS):
-            phi, prior = cells.kernel[k], cells.prior[k]
-            covariance = phi[archs] @ phi[archs].T + OFFSET_VARIANCE + noise[k] * np.eye(n)
-            inverse = np.linalg.inv(np.linalg.cholesky(covariance))
-            seen = prior[archs] - prior[archs].mean() if self.blind else y
-            white = inverse @ (seen - prior[archs])
-            evidence = evidence + np.where(
-                np.arange(COMPONENTS) == k, np.log(np.diag(inverse)).sum() - 0.5 * white @ white, 0
-            )
-            reduced = (inverse @ phi[archs]) @ phi.T + OFFSET_VARIANCE * inverse.sum(axis=1, keepdims=True)  # (n, cells)
-            means.append(prior + white @ reduced)
-            variances.append(np.maximum(cells.variance[k] - (reduced**2).sum(axis=0), 0) + noise[k])
-        weights = _softmax(evidence)
-        mean = weights @ np.array(means)
-        return mean, np.sqrt(weights @ (np.array(variances) + (np.array(means) - mean) ** 2)), weights
+        phi = cells.kernel[:, archs]  # (components, n, rank)
+        prior = cells.prior[:, archs]  # (components, n)
+        covariance = phi @ phi.transpose(0, 2, 1) + OFFSET_VARIANCE + noise[:, None, None] * np.eye(n)
+        inverse = np.linalg.inv(np.linalg.cholesky(covariance))
+        seen = prior - prior.mean(axis=1, keepdims=True) if self.blind else y
+        white = (inverse @ (seen - prior)[..., None])[..., 0]
+        log_diagonal = np.log(np.diagonal(inverse, axis1=1, axis2=2)).sum(axis=1)
+        weights = _softmax(self.arrays["component"] - 0.5 * (white**2).sum(axis=1) + log_diagonal)
+        return _Processes(weights, noise, white, inverse @ phi, OFFSET_VARIANCE * inverse.sum(axis=2))
+
+    def _predict(
+        self, processes: _Processes, keys: NDArray[np.float32], values: NDArray[np.float32], pooled: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean and deviation of the log latency of all cells, ``(cells,)``."""
+        cells, arrays = self._cells, self.arrays
+        mean, square = 0.0, 0.0  # moments of the mixture
+        for k, weight in enumerate(processes.weights):
+            reduced = processes.basis[k] @ cells.kernel[k].T + processes.offset[k, :, None]  # (n, cells)
+            one = cells.prior[k] + processes.white[k] @ reduced
+            explained = np.einsum("nc,nc->c", reduced, reduced)
+            variance = np.maximum(cells.variance[k] - explained, 0) + processes.noise[k]
+            mean, square = mean + weight * one, square + weight * (variance + one * one)
+        deviation = np.sqrt(np.maximum(square - mean * mean, processes.noise.min()))
+
+        attended = np.empty_like(cells.query)  # (width, cells)
+        size = WIDTH // HEADS
+        for head in (slice(k, k + size) for k in range(0, WIDTH, size)):
+            attention = keys[:, head] @ cells.query[head]  # (n, cells)
+            attention = np.exp(attention - attention.max(axis=0))
+            attended[head] = values[:, head].T @ attention / attention.sum(axis=0)
+        process = np.stack([mean, np.log(deviation), np.ones_like(mean)]).astype(np.float32)
+        by_process = arrays["correct_process.weight"]
+        constant = by_process[:, 2:] @ processes.weights.astype(np.float32)
+        constant += arrays["correct_pooled.weight"] @ pooled + arrays["correct_pooled.bias"]
+        hidden = cells.hidden + np.column_stack([by_process[:, :2], constant]) @ process
+        hidden += arrays["correct_attended.weight"] @ attended
+        hidden = arrays["correct.0.weight"] @ np.maximum(hidden, 0) + arrays["correct.0.bias"][:, None]
+        shift, stretch = arrays["correct.2.weight"] @ np.maximum(hidden, 0) + arrays["correct.2.bias"][:, None]
+        predicted = mean + deviation * shift, deviation * np.exp(np.clip(stretch, -3, 3))
+        return predicted[0].astype(np.float32), predicted[1].astype(np.float32)
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Of the cells, ``(…, cells)``, from `decision_features`."""
@@ -397,15 +419,32 @@ class ContextNetwork:
         hidden = np.maximum(self._linear("recommend.0", features), 0)
         return self.arrays["recommend_beta"] * features[..., 0] + self._linear("recommend.2", hidden)[..., 0]
 
+    def expected_regret(self, summary: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Normalised regret of the recommendation, ``(…)``, from `summary_features`."""
+        hidden = np.maximum(self._linear("regret.0", summary), 0)
+        return np.logaddexp(0, self._linear("regret.2", hidden)[..., 0])
+
+
+class _Processes(NamedTuple):
+    """A mixture of Gaussian processes after n measurements."""
+
+    weights: NDArray[np.float64]  # (components,)
+    noise: NDArray[np.float64]  # variances (components,)
+    white: NDArray[np.float64]  # residuals, decorrelated (components, n)
+    basis: NDArray[np.float64]  # (components, n, rank)
+    offset: NDArray[np.float64]  # (components, n)
+
 
 @dataclass(frozen=True)
 class _Cells:
-    embedding: NDArray[np.float32]
-    kernel: NDArray[np.float64]
-    prior: NDArray[np.float64]
-    variance: NDArray[np.float64]
-    query: NDArray[np.float32]
-    hidden: NDArray[np.float32]
+    """What a network computes from the cells alone: see `ContextNetwork._cells`."""
+
+    embedding: NDArray[np.float32]  # (cells, width)
+    kernel: NDArray[np.float64]  # (components, cells, rank)
+    prior: NDArray[np.float64]  # (components, cells)
+    variance: NDArray[np.float64]  # (components, cells)
+    query: NDArray[np.float32]  # (width, cells)
+    hidden: NDArray[np.float32]  # (width, cells)
 
 
 def range_features(mean: Floats, deviation: Floats) -> tuple[NDArray[np.float32], np.floating, np.floating]:
@@ -424,18 +463,18 @@ def _softmax(x: Floats) -> Any:
 
 def shapes() -> dict[str, tuple[int, ...]]:
     """Shape of every array of a `ContextNetwork`."""
-    w, wide = WIDTH, cell_features().shape[1] + 128
+    w, c, wide = WIDTH, CORRECTION, cell_features().shape[1] + 128
     linear = {
         "encoder.0": (128, cell_features().shape[1]), "encoder.2": (w, 128), "kernel": (COMPONENTS * RANK, wide),
         "prior_mean": (COMPONENTS, wide), "token": (w, w + 3), "query": (w, w), "key": (w, w), "value": (w, w),
-        "correct_pooled": (w, w), "correct.0": (w, w), "correct.2": (2, w), "ends.0": (w, w + RANGE_FEATURES),
+        "correct_pooled": (c, w), "correct.0": (c, c), "correct.2": (2, c), "ends.0": (w, w + RANGE_FEATURES),
         "ends.2": (4, w), "decide.0": (32, DECISION_FEATURES), "decide.2": (1, 32),
-        "recommend.0": (32, RECOMMENDATION_FEATURES), "recommend.2": (1, 32),
+        "recommend.0": (32, RECOMMENDATION_FEATURES), "recommend.2": (1, 32), "regret.0": (32, w + SUMMARY_FEATURES), "regret.2": (1, 32),
     }  # fmt: skip
     found: dict[str, tuple[int, ...]] = {
         "beta": (), "recommend_beta": (), "blind": (), "component": (COMPONENTS,), "log_noise": (COMPONENTS,),
-        "reference": (REFERENCE,), "norm.weight": (w,), "norm.bias": (w,), "correct_cell.weight": (w, w),
-        "correct_attended.weight": (w, w), "correct_process.weight": (w, 2 + COMPONENTS),
+        "reference": (REFERENCE,), "norm.weight": (w,), "norm.bias": (w,), "correct_cell.weight": (c, w),
+        "correct_attended.weight": (c, w), "correct_process.weight": (c, 2 + COMPONENTS),
     }  # fmt: skip
     for k in range(LAYERS):
         for name in ("norm1", "norm2"):

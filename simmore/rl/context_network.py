@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from simmore.rl import context
-from simmore.rl.context import COMPONENTS, HEADS, OFFSET_VARIANCE, RANK, WIDTH
+from simmore.rl.context import COMPONENTS, CORRECTION, HEADS, OFFSET_VARIANCE, RANK, WIDTH
 
 _SIZE = WIDTH // HEADS
 
@@ -25,8 +25,8 @@ class Beliefs(NamedTuple):
 
     def arrays(self) -> context.Belief:
         """Without gradients, as plain arrays."""
-        mean, deviation, ends, spread, _ = (each.detach().numpy() for each in self)
-        return context.Belief(mean, deviation, ends[:, 0], spread[:, 0], ends[:, 1], spread[:, 1])
+        mean, deviation, ends, spread, summary = (each.detach().numpy() for each in self)
+        return context.Belief(mean, deviation, ends[:, 0], spread[:, 0], ends[:, 1], spread[:, 1], summary)
 
 
 class Layer(nn.Module):
@@ -63,7 +63,7 @@ class Network(nn.Module):
     def __init__(self, reference: np.ndarray, *, blind: bool = False) -> None:
         super().__init__()
         x = torch.from_numpy(context.cell_features().copy())
-        w, wide = WIDTH, x.shape[1] + 128
+        w, c, wide = WIDTH, CORRECTION, x.shape[1] + 128
         self.register_buffer("features", x, persistent=False)
         self.register_buffer("reference", torch.as_tensor(np.asarray(reference), dtype=torch.float32))
         self.register_buffer("blind", torch.tensor(float(blind)))
@@ -76,13 +76,14 @@ class Network(nn.Module):
         self.layers = nn.ModuleList(Layer() for _ in range(context.LAYERS))
         self.norm = nn.LayerNorm(w)
         self.query, self.key, self.value = nn.Linear(w, w), nn.Linear(w, w), nn.Linear(w, w)
-        self.correct_cell, self.correct_attended = nn.Linear(w, w, bias=False), nn.Linear(w, w, bias=False)
-        self.correct_process, self.correct_pooled = nn.Linear(2 + COMPONENTS, w, bias=False), nn.Linear(w, w)
-        self.correct = nn.Sequential(nn.Linear(w, w), nn.ReLU(), nn.Linear(w, 2))
+        self.correct_cell, self.correct_attended = nn.Linear(w, c, bias=False), nn.Linear(w, c, bias=False)
+        self.correct_process, self.correct_pooled = nn.Linear(2 + COMPONENTS, c, bias=False), nn.Linear(w, c)
+        self.correct = nn.Sequential(nn.Linear(c, c), nn.ReLU(), nn.Linear(c, 2))
         self.ends = nn.Sequential(nn.Linear(w + context.RANGE_FEATURES, w), nn.ReLU(), nn.Linear(w, 4))
         self.beta, self.recommend_beta = nn.Parameter(torch.tensor(4.0)), nn.Parameter(torch.tensor(60.0))
         self.decide = nn.Sequential(nn.Linear(context.DECISION_FEATURES, 32), nn.ReLU(), nn.Linear(32, 1))
         self.recommend = nn.Sequential(nn.Linear(context.RECOMMENDATION_FEATURES, 32), nn.ReLU(), nn.Linear(32, 1))
+        self.regret = nn.Sequential(nn.Linear(w + context.SUMMARY_FEATURES, 32), nn.ReLU(), nn.Linear(32, 1))
         for last in (self.correct[-1], self.ends[-1], self.decide[-1], self.recommend[-1]):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
@@ -105,7 +106,12 @@ class Network(nn.Module):
         phi = self.kernel(wide).unflatten(1, (COMPONENTS, RANK)).double()
         prior = self.prior_mean(wide).double()
         mean, deviation, weights = self._gaussian_processes(
-            phi[: b * n].unflatten(0, (b, n)), prior[: b * n].unflatten(0, (b, n)), y, present, phi[b * n :], prior[b * n :]
+            phi[: b * n].unflatten(0, (b, n)),
+            prior[: b * n].unflatten(0, (b, n)),
+            y,
+            present,
+            phi[b * n :],
+            prior[b * n :],
         )
         seen = torch.from_numpy(context.tokens_of(y.numpy(), present.numpy()))
         if self.blind:
@@ -172,6 +178,10 @@ class Network(nn.Module):
     def recommendation_logits(self, features: Tensor) -> Tensor:
         """See `context.ContextNetwork.recommendation_logits`."""
         return self.recommend_beta * features[..., 0] + self.recommend(features)[..., 0]
+
+    def expected_regret(self, summary: Tensor) -> Tensor:
+        """See `context.ContextNetwork.expected_regret`."""
+        return nn.functional.softplus(self.regret(summary)[..., 0])
 
     def to_arrays(self, description: dict[str, Any]) -> context.ContextNetwork:
         """The network on plain arrays."""

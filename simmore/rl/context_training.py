@@ -42,10 +42,9 @@ with needs("torch"):
     import torch
     from torch import Tensor, nn
 
-    from simmore.rl.context_network import Beliefs, Network
+    from simmore.rl.context_network import Network
 
 _DEGREES = 4.0  # of freedom of the Student's t that latencies are judged by: spikes are no news about a device
-_GLOBAL = 7  # inputs of the value beside the pooled tokens
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,9 @@ class Learner:
         rng = np.random.default_rng(0)  # the same reference cells for all seeds
         reference = context_episodes.frequent_extremes(rng, min(settings.devices, 512))
         self.network = Network(reference, blind=settings.blind)
-        self.value = nn.Sequential(nn.Linear(context.WIDTH + _GLOBAL, 64), nn.Tanh(), nn.Linear(64, 1))
+        self.value = nn.Sequential(
+            nn.Linear(context.WIDTH + context.SUMMARY_FEATURES + 1, 64), nn.Tanh(), nn.Linear(64, 1)
+        )
         heads = [p for name, p in self.network.named_parameters() if name.split(".")[0] in _HEADS]
         belief = [p for name, p in self.network.named_parameters() if name.split(".")[0] not in _HEADS]
         self.supervised = torch.optim.Adam(belief, lr=settings.learning_rate)
@@ -119,7 +120,7 @@ class Learner:
         self.log, self.seconds = list(state["log"]), float(state["seconds"])
 
 
-_HEADS = ("beta", "recommend_beta", "decide", "recommend")
+_HEADS = ("beta", "recommend_beta", "decide", "recommend", "regret")
 
 
 def train(settings: Settings, *, folder: Path | None = None, progress: bool = True) -> context.ContextNetwork:
@@ -196,13 +197,18 @@ def _supervised_round(learner: Learner, pool: Pool, number: int, rng: np.random.
     lists = [context_episodes.promising(task, pool, rng) for task in tasks]
     own = None
     if number >= settings.on_policy_from:
-        own = [rollout(learner, pool, *each, rng, budgets=np.full(settings.episodes, 10)) for each in zip(tasks, lists)]
+        own = [
+            rollout(learner, pool, *each, rng, budgets=np.full(settings.episodes, 10))
+            for each in zip(tasks, lists, strict=True)
+        ]
     total = settings.supervised_rounds * settings.supervised_steps
     losses = []
     for k in range(settings.supervised_steps):
         done = (number * settings.supervised_steps + k) / total
         for group in learner.supervised.param_groups:
-            group["lr"] = settings.learning_rate * min(1, done * 50 + 0.01) * (0.01 + 0.99 * np.cos(done * np.pi / 2) ** 2)
+            group["lr"] = (
+                settings.learning_rate * min(1, done * 50 + 0.01) * (0.01 + 0.99 * np.cos(done * np.pi / 2) ** 2)
+            )
         devices, archs, present = _histories(pool, lists, own, settings.batch_size, rng)
         pick = lists[rng.integers(len(lists))]
         queries = np.concatenate([
@@ -278,7 +284,8 @@ class Rollout:
     transitions
         Arrays with one row a step: features, action, log_probability, state, value, reward, last.
     recommendations
-        Arrays with one row a step: features, regret of the measured cells; present.
+        Arrays with one row a step: features, regret and presence of the measured cells; summary, and the regret
+        that the recommendation reached; whether the recommendation learns.
     final_regret
         Normalised regret of the recommendation at the end, ``(n,)``.
     """
@@ -320,31 +327,30 @@ def rollout(
     position[queries] = np.arange(len(queries))
     rows: list[dict[str, NDArray[Any]]] = []
     recommended: list[dict[str, NDArray[Any]]] = []
-    recommendation_regret = np.zeros((n, 11), dtype=np.float32)  # by the number of measured cells
+    reached = np.zeros((n, 11), dtype=np.float32)  # regret of the recommendation, by the number of measured cells
     for measured in range(1, int(budgets.max()) + 1):
         on = np.flatnonzero(budgets >= measured)
-        now, belief = _situation(learner, pool, task, devices[on], archs[on], measured, queries, position, log_limit[on])
-        if (budgets[on] == measured).all() and measured == budgets.max():
-            acting = np.empty(0, dtype=np.int64)
-        else:
-            acting = np.flatnonzero(budgets[on] > measured)
+        now = _situation(learner, pool, task, devices[on], archs[on], measured, queries, position, log_limit[on])
         now = dataclasses.replace(now, remaining=budgets[on] - measured)
-        seen = context.recommendation_features(now)
+        x, seen = context.decision_features(now), context.recommendation_features(now)
+        summary = context.summary_features(now, x)
         own_regret = np.take_along_axis(regret[on], archs[on], axis=1)
         choice = network.recommendation_logits(torch.from_numpy(seen)).numpy()
         if np.isfinite(task.limit):  # there the best score within the limit is recommended
-            choice = np.where(now.measured_log_latency <= now.log_limit[:, None], now.measured_score, -np.inf)
+            choice = np.where(now.measured_log_latency <= now.log_limit[:, None], now.measured_score, -1e3)
         best = np.where(now.present, choice, -np.inf).argmax(axis=1)
-        recommendation_regret[on, measured] = own_regret[np.arange(len(on)), best]
-        if measured > 1 and not np.isfinite(task.limit):
-            recommended.append({"features": seen, "regret": own_regret, "present": now.present})
+        reached[on, measured] = own_regret[np.arange(len(on)), best]
+        recommended.append({
+            "features": seen, "regret": own_regret, "present": now.present, "summary": summary,
+            "reached": reached[on, measured], "learns": np.full(len(on), not np.isfinite(task.limit)),
+        })  # fmt: skip
+        acting = np.flatnonzero(budgets[on] > measured)
         if not len(acting):
             continue
-        x = context.decision_features(now)[acting]
-        x, at = _shown(x, position[archs[on][acting, :measured]], learner.settings.shown, rng)
+        x, at = _shown(x[acting], position[archs[on][acting, :measured]], learner.settings.shown, rng)
         chances = torch.distributions.Categorical(logits=network.logits(torch.from_numpy(x)))
         action = chances.sample()
-        state = _state(belief, now, x, acting)
+        state = np.column_stack([summary[acting], x[:, 0, 9]])  # with what remains of the budget
         who = on[acting]
         archs[who, measured] = queries[np.take_along_axis(at, action.numpy()[:, None], axis=1)[:, 0]]
         rows.append({
@@ -354,23 +360,23 @@ def rollout(
         })  # fmt: skip
     transitions = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     who, measured_at = transitions["who"], transitions["measured"]
-    transitions["reward"] = recommendation_regret[who, measured_at] - recommendation_regret[who, measured_at + 1]
+    transitions["reward"] = reached[who, measured_at] - reached[who, measured_at + 1]
     transitions |= _advantages(transitions, n, learner.settings.gae_lambda)
-    kept = {name: np.concatenate([row[name] for row in recommended]) for name in ("features", "regret", "present")} if recommended else {}
-    return Rollout(devices, archs, transitions, kept, recommendation_regret[np.arange(n), budgets])
+    kept = {name: np.concatenate([row[name] for row in recommended]) for name in recommended[0]}
+    return Rollout(devices, archs, transitions, kept, reached[np.arange(n), budgets])
 
 
 def _situation(
     learner: Learner, pool: Pool, task: Task, devices: NDArray[np.int64], archs: NDArray[np.int64], measured: int,
     queries: NDArray[np.int64], position: NDArray[np.int64], log_limit: NDArray[np.float32],
-) -> tuple[context.Situation, Beliefs]:  # fmt: skip
+) -> context.Situation:  # fmt: skip
     present = np.broadcast_to(np.arange(10) < measured, archs.shape)
     y, centre = _relative(pool, devices, archs, present)
     belief = learner.network(*_tensors(archs, y, present, queries))
     if learner.settings.blind:  # latencies have no effect anywhere
         y = np.take_along_axis(belief.mean.numpy(), position[archs], axis=1).astype(np.float64)
     n = len(devices)
-    now = context.Situation(
+    return context.Situation(
         belief=belief.arrays(),
         score=np.broadcast_to(task.score[queries], (n, len(queries))),
         measured_score=task.score[archs],
@@ -380,7 +386,6 @@ def _situation(
         remaining=np.zeros(n),
         log_limit=log_limit - centre[:, 0],
     )
-    return now, belief
 
 
 def _shown(
@@ -394,16 +399,6 @@ def _shown(
     best, rest = order[:, : n - others], order[:, n - others : value.shape[1] - known.shape[1]]
     at = np.concatenate([best, rest[:, rng.permutation(rest.shape[1])[:others]]], axis=1)
     return np.take_along_axis(x, at[..., None], axis=1), at
-
-
-def _state(
-    belief: Beliefs, now: context.Situation, x: NDArray[np.float32], acting: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Inputs of the value."""
-    n = now.present.sum(axis=1)[acting] / 5 - 1
-    shared = x[:, 0, 8:13]
-    spread = x[..., 2].max(axis=1)
-    return np.column_stack([belief.pooled.numpy()[acting], n, shared, spread]).astype(np.float32)
 
 
 def _advantages(t: dict[str, NDArray[Any]], n: int, gae_lambda: float) -> dict[str, NDArray[Any]]:
@@ -446,7 +441,8 @@ def _update(learner: Learner, played: Sequence[Rollout], rng: np.random.Generato
     x, action, before, state, advantage, returns = _tensors(
         *(np.concatenate([one.transitions[name] for one in played]) for name in names)
     )
-    with_recommendation = [one.recommendations for one in played if one.recommendations]
+    names = ("features", "regret", "present", "summary", "reached", "learns")
+    seen = _tensors(*(np.concatenate([one.recommendations[name] for one in played]) for name in names))
     advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-6)
     entropies = []
     for _ in range(settings.epochs):
@@ -460,8 +456,8 @@ def _update(learner: Learner, played: Sequence[Rollout], rng: np.random.Generato
                 loss = loss - torch.minimum(ratio * advantage[at], clipped * advantage[at]).mean()
                 loss = loss - settings.entropy * entropy
                 entropies.append(entropy.item())
-            if with_recommendation:
-                loss = loss + _expected_regret(network, with_recommendation[rng.integers(len(with_recommendation))])
+            some = torch.from_numpy(rng.integers(len(seen[0]), size=settings.minibatch))
+            loss = loss + _recommendation_loss(network, *(each[some] for each in seen))
             learner.ppo.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(learner.ppo.param_groups[0]["params"], 0.5)
@@ -469,11 +465,13 @@ def _update(learner: Learner, played: Sequence[Rollout], rng: np.random.Generato
     return float(np.mean(entropies)) if entropies else float("nan")
 
 
-def _expected_regret(network: Network, recommendations: dict[str, NDArray[Any]]) -> Tensor:
-    """Mean normalised regret of recommendations that are sampled from the head."""
-    x, regret, present = _tensors(*(recommendations[name] for name in ("features", "regret", "present")))
+def _recommendation_loss(
+    network: Network, x: Tensor, regret: Tensor, present: Tensor, summary: Tensor, reached: Tensor, learns: Tensor
+) -> Tensor:
+    """Expected regret of recommendations that are sampled from the head, and the error of its prediction."""
     chances = network.recommendation_logits(x).masked_fill(~present, -torch.inf).softmax(dim=-1)
-    return (chances * regret).sum(dim=-1).mean()
+    expected = (chances * regret).sum(dim=-1) * learns
+    return expected.mean() + 0.5 * ((network.expected_regret(summary) - reached) ** 2).mean()
 
 
 # ----- what ships
