@@ -227,15 +227,15 @@ def own_devices_command(
 
 @app.command("train-strategies", hidden=True)
 def train_strategies_command() -> None:
-    """Fit the prior's variances, and train the shortlist networks and the ablations; finished ablations are reused."""
+    """Fit the prior's variances, and train the controllers and the ablations; interrupted trainings continue."""
     from simmore import devices, proxies
     from simmore.experiments import comparison
     from simmore.models import variances
-    from simmore.rl import ablations, shortlist_training
+    from simmore.rl import ablations, context_training
 
     score = proxies.stored_score()
     variances.fit_all()
-    shortlist_training.train_all(score)
+    context_training.train_all()
     ablations.train_all(score, [*comparison.measured_devices(), devices.load("nats_gpu")])
 
 

@@ -242,9 +242,9 @@ class Simulated:
             host=np.where(chance(0.3), rng.uniform(0.2, 1.3, n), 0),
             exponent=rng.normal(0, 0.05, n) * ~simple,
             noise=10 ** rng.triangular(-2.8, -2.0, -0.9, n),
-            tail=log_uniform(5, 40),
-            spike_rate=np.where(coarse, log_uniform(1.6e-4, 5e-3), np.where(chance(0.25), log_uniform(5e-5, 5e-3), 0)),
-            spike_size=np.where(coarse, rng.uniform(0.15, 0.7, n), rng.uniform(0.05, 0.4, n)),
+            tail=log_uniform(8, 60),
+            spike_rate=np.where(coarse, log_uniform(5e-4, 5e-3), np.where(chance(0.25), log_uniform(5e-5, 2e-3), 0)),
+            spike_size=np.where(coarse, rng.uniform(0.15, 0.5, n), rng.uniform(0.03, 0.15, n)),
             step=np.where(coarse, 1 / log_uniform(5, 100), 0),
         )
 

@@ -40,6 +40,7 @@ SMALLEST_NOISE = 0.003  # of a Gaussian process, in log latency
 REFERENCE = 64  # cells that are often the fastest or the slowest of a device
 RANGE_FEATURES, DECISION_FEATURES, RECOMMENDATION_FEATURES, SUMMARY_FEATURES = 5, 13, 10, 5
 LOWEST_LOG_EI = 1e-7
+_BETAS = ("beta", "recommend_beta")
 # Gauss-Hermite quadrature over the log range
 _NODES, _NODE_WEIGHTS = np.array([-np.sqrt(3.0), 0.0, np.sqrt(3.0)]), np.array([1, 4, 1]) / 6
 
@@ -155,7 +156,7 @@ def decision_features(now: Situation) -> NDArray[np.float32]:
     ranges = now.ranges
     latency = np.exp(np.clip(mean, -12, 12))
     measured = now.measured_rewards()
-    incumbent = np.where(now.present.any(axis=-1)[..., None], measured.max(axis=-2), -10)  # (…, 3)
+    incumbent = np.where(now.present.any(axis=-1, keepdims=True), measured.max(axis=-2), -10)  # (…, 3)
     x = np.empty((*mean.shape, DECISION_FEATURES), dtype=np.float32)
 
     improvement = np.zeros_like(mean)
@@ -256,6 +257,12 @@ class ContextNetwork:
         if not all(np.isfinite(array).all() for array in self.arrays.values()):
             raise ValueError("weights must be finite numbers")
 
+    def without_ppo(self) -> ContextNetwork:
+        """The supervised part alone: expected improvement of the belief, and the highest expected reward."""
+        trained = {"decide.2.weight", "decide.2.bias", "recommend.2.weight", "recommend.2.bias"}
+        arrays = {name: array * np.float32(name not in trained) for name, array in self.arrays.items()}
+        return ContextNetwork(arrays | {name: np.ones_like(arrays[name]) for name in _BETAS}, self.description)
+
     @property
     def blind(self) -> bool:
         """Whether the network sees no latencies; the control of what adaptation adds."""
@@ -267,7 +274,7 @@ class ContextNetwork:
 
         file = new_file(path, overwrite=overwrite)
         description = json.dumps(self.description, sort_keys=True, ensure_ascii=False)
-        stored = {name: np.ascontiguousarray(array, np.float32) for name, array in self.arrays.items()}
+        stored = {name: np.array(array, np.float32, order="C") for name, array in self.arrays.items()}
         replace(file, save(stored, {"description": description}))
         return file
 
@@ -383,13 +390,15 @@ class ContextNetwork:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Mean and deviation of the log latency of all cells, ``(cells,)``."""
         cells, arrays = self._cells, self.arrays
-        mean, square = 0.0, 0.0  # moments of the mixture
+        mean: Floats = np.zeros(space.N_ARCHS)  # moments of the mixture
+        square: Floats = np.zeros(space.N_ARCHS)
         for k, weight in enumerate(processes.weights):
             reduced = processes.basis[k] @ cells.kernel[k].T + processes.offset[k, :, None]  # (n, cells)
             one = cells.prior[k] + processes.white[k] @ reduced
             explained = np.einsum("nc,nc->c", reduced, reduced)
             variance = np.maximum(cells.variance[k] - explained, 0) + processes.noise[k]
-            mean, square = mean + weight * one, square + weight * (variance + one * one)
+            mean = mean + weight * one
+            square = square + weight * (variance + one * one)
         deviation = np.sqrt(np.maximum(square - mean * mean, processes.noise.min()))
 
         attended = np.empty_like(cells.query)  # (width, cells)
@@ -402,12 +411,12 @@ class ContextNetwork:
         by_process = arrays["correct_process.weight"]
         constant = by_process[:, 2:] @ processes.weights.astype(np.float32)
         constant += arrays["correct_pooled.weight"] @ pooled + arrays["correct_pooled.bias"]
-        hidden = cells.hidden + np.column_stack([by_process[:, :2], constant]) @ process
+        hidden: Floats = cells.hidden + np.column_stack([by_process[:, :2], constant]) @ process
         hidden += arrays["correct_attended.weight"] @ attended
         hidden = arrays["correct.0.weight"] @ np.maximum(hidden, 0) + arrays["correct.0.bias"][:, None]
         shift, stretch = arrays["correct.2.weight"] @ np.maximum(hidden, 0) + arrays["correct.2.bias"][:, None]
-        predicted = mean + deviation * shift, deviation * np.exp(np.clip(stretch, -3, 3))
-        return predicted[0].astype(np.float32), predicted[1].astype(np.float32)
+        corrected, spread = mean + deviation * shift, deviation * np.exp(np.clip(stretch, -3, 3))
+        return corrected.astype(np.float32), spread.astype(np.float32)
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Of the cells, ``(…, cells)``, from `decision_features`."""
@@ -469,7 +478,8 @@ def shapes() -> dict[str, tuple[int, ...]]:
         "prior_mean": (COMPONENTS, wide), "token": (w, w + 3), "query": (w, w), "key": (w, w), "value": (w, w),
         "correct_pooled": (c, w), "correct.0": (c, c), "correct.2": (2, c), "ends.0": (w, w + RANGE_FEATURES),
         "ends.2": (4, w), "decide.0": (32, DECISION_FEATURES), "decide.2": (1, 32),
-        "recommend.0": (32, RECOMMENDATION_FEATURES), "recommend.2": (1, 32), "regret.0": (32, w + SUMMARY_FEATURES), "regret.2": (1, 32),
+        "recommend.0": (32, RECOMMENDATION_FEATURES), "recommend.2": (1, 32),
+        "regret.0": (32, w + SUMMARY_FEATURES), "regret.2": (1, 32),
     }  # fmt: skip
     found: dict[str, tuple[int, ...]] = {
         "beta": (), "recommend_beta": (), "blind": (), "component": (COMPONENTS,), "log_noise": (COMPONENTS,),
@@ -496,3 +506,9 @@ def load(name: str = "controller_0") -> ContextNetwork:
         If its file is missing or damaged.
     """
     return ContextNetwork.read(POLICIES / f"{name}.safetensors")
+
+
+@cache
+def load_supervised(name: str = "controller_0") -> ContextNetwork:
+    """`load`, `ContextNetwork.without_ppo`."""
+    return load(name).without_ppo()

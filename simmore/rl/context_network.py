@@ -64,6 +64,8 @@ class Network(nn.Module):
         super().__init__()
         x = torch.from_numpy(context.cell_features().copy())
         w, c, wide = WIDTH, CORRECTION, x.shape[1] + 128
+        self.features: Tensor
+        self.reference: Tensor
         self.register_buffer("features", x, persistent=False)
         self.register_buffer("reference", torch.as_tensor(np.asarray(reference), dtype=torch.float32))
         self.register_buffer("blind", torch.tensor(float(blind)))
@@ -85,8 +87,8 @@ class Network(nn.Module):
         self.recommend = nn.Sequential(nn.Linear(context.RECOMMENDATION_FEATURES, 32), nn.ReLU(), nn.Linear(32, 1))
         self.regret = nn.Sequential(nn.Linear(w + context.SUMMARY_FEATURES, 32), nn.ReLU(), nn.Linear(32, 1))
         for last in (self.correct[-1], self.ends[-1], self.decide[-1], self.recommend[-1]):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, archs: Tensor, y: Tensor, present: Tensor, queries: Tensor) -> Beliefs:
         """Beliefs of several histories on the same cells.

@@ -18,6 +18,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import math
 import time
 import zipfile
 from collections.abc import Sequence
@@ -57,7 +58,7 @@ class Settings:
     """The network sees no latencies: a control."""
     devices: int = 1024
     """Of a pool."""
-    supervised_rounds: int = 70
+    supervised_rounds: int = 50
     supervised_steps: int = 200
     """Steps of the optimiser in a supervised round."""
     batch_size: int = 48
@@ -65,9 +66,9 @@ class Settings:
     queries: int = 80
     """Random held-out cells in such a step, and as many promising ones."""
     learning_rate: float = 1.5e-3
-    on_policy_from: int = 20
+    on_policy_from: int = 15
     """Round from which on half of the histories are the network's own."""
-    ppo_rounds: int = 30
+    ppo_rounds: int = 20
     rollouts: int = 10
     """Of a round of PPO."""
     tasks: int = 8
@@ -76,7 +77,7 @@ class Settings:
     """Of each problem, each on another device."""
     shown: int = 128
     """Cells that a step chooses among: those with the largest expected improvement, and a quarter as many others."""
-    warm_up: int = 3
+    warm_up: int = 2
     """Rounds of PPO in which only the value and the recommendation learn."""
     epochs: int = 4
     minibatch: int = 256
@@ -206,11 +207,9 @@ def _supervised_round(learner: Learner, pool: Pool, number: int, rng: np.random.
     for k in range(settings.supervised_steps):
         done = (number * settings.supervised_steps + k) / total
         for group in learner.supervised.param_groups:
-            group["lr"] = (
-                settings.learning_rate * min(1, done * 50 + 0.01) * (0.01 + 0.99 * np.cos(done * np.pi / 2) ** 2)
-            )
+            group["lr"] = settings.learning_rate * _schedule(done)
         devices, archs, present = _histories(pool, lists, own, settings.batch_size, rng)
-        pick = lists[rng.integers(len(lists))]
+        pick = lists[int(rng.integers(len(lists)))]
         queries = np.concatenate([
             network.reference.numpy().astype(np.int64),
             rng.integers(space.N_ARCHS, size=settings.queries),
@@ -230,6 +229,11 @@ def _supervised_round(learner: Learner, pool: Pool, number: int, rng: np.random.
     return {"loss": float(np.mean(losses))}
 
 
+def _schedule(done: float) -> float:
+    """Learning rate after a share of the training, relative to the highest: a warm-up, then a cosine."""
+    return min(1, 50 * done + 0.01) * (0.01 + 0.99 * math.cos(done * math.pi / 2) ** 2)
+
+
 def _surprise(target: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
     """Negative log likelihood of Student's t, without constants."""
     z = (target.float() - mean) / scale
@@ -247,10 +251,10 @@ def _histories(
     devices, archs = rng.integers(len(pool), size=n), rng.integers(space.N_ARCHS, size=(n, 10))
     share = rng.choice([0.0, 0.5, 0.9], size=(n, 1))  # of promising cells
     for row, hopeful in zip(range(n), rng.random((n, 10)) < share, strict=True):
-        archs[row, hopeful] = rng.choice(lists[rng.integers(len(lists))], hopeful.sum())
+        archs[row, hopeful] = rng.choice(lists[int(rng.integers(len(lists)))], hopeful.sum())
     if own is not None:
         for row in range(n // 2):
-            one = own[rng.integers(len(own))]
+            one = own[int(rng.integers(len(own)))]
             k = rng.integers(len(one.devices))
             devices[row], archs[row] = one.devices[k], one.archs[k]
     present = np.arange(10) < rng.integers(1, 11, size=(n, 1))

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from functools import cache
 
 from simmore.models.knowledge import Knowledge
-from simmore.rl import policy
-from simmore.rl import shortlist as shortlists
+from simmore.rl import context, policy
 from simmore.strategies.baselines import LutSearch, MeanDevice, RandomSearch
 from simmore.strategies.bound import ConfidenceBound
 from simmore.strategies.evolution import Evolution, LocalSearch
 from simmore.strategies.follow import FollowPolicy
 from simmore.strategies.improvement import ExpectedImprovement
-from simmore.strategies.learned import ShortlistSearch
+from simmore.strategies.in_context import SIMULATED_DEVICES, InContext, LearnedRecommendation
 from simmore.strategies.problem import Problem
 from simmore.strategies.recommendation import ExpectedRange, MeasuredRange, Rule
 from simmore.strategies.strategy import Strategy
 
 NOTHING, OPERATIONS, TABLES = "nothing", "operation latencies", "tables"
-"""What a strategy knows of other devices: nothing, the paper's Ξ, or whole tables."""
+SIMULATED = SIMULATED_DEVICES
+"""What a strategy knows of other devices: nothing, the paper's Ξ, whole tables, or simulated devices alone."""
 
 
 @dataclass(frozen=True)
@@ -30,27 +30,40 @@ class Entry:
     Attributes
     ----------
     knows
-        What it knows of other devices: `NOTHING`, `OPERATIONS` or `TABLES`. The recommendation rule knows the same.
+        What it knows of other devices: `NOTHING`, `OPERATIONS`, `SIMULATED` or `TABLES`. The recommendation rule knows
+        the same.
     make
         Makes the strategy for a problem.
     description
         One line for users.
     policies
         Names of the trained policies that it uses.
+    rule
+        Makes its recommendation rule; the usual one for what it knows if None.
     """
 
     knows: str
     make: Callable[[Problem, Knowledge], Strategy]
     description: str
     policies: tuple[str, ...] = ()
+    rule: Callable[[], Rule] | None = None
 
 
 def _policy(name: str, description: str) -> Entry:
     return Entry(OPERATIONS, lambda problem, known: FollowPolicy(policy.load(name)), description, (name,))
 
 
-def _shortlist(problem: Problem, known: Knowledge) -> Strategy:
-    return ShortlistSearch(problem, known.tables, shortlists.networks_without(known.without))
+def _controller(name: str, description: str, *, ppo: bool = True) -> Entry:
+    def network() -> context.ContextNetwork:
+        return context.load(name) if ppo else context.load_supervised(name)
+
+    return Entry(
+        SIMULATED,
+        lambda problem, known: InContext(problem, network()),
+        description,
+        (name,),
+        lambda: LearnedRecommendation(network()),
+    )
 
 
 STRATEGIES: dict[str, Entry] = {
@@ -110,12 +123,11 @@ STRATEGIES: dict[str, Entry] = {
     "trpo": _policy("trpo", "the paper's policy, trained by TRPO"),
     "a2c": _policy("a2c", "the paper's policy, trained by A2C"),
     "no_history": _policy("no_history", "the paper's policy, which sees the current cell alone"),
-    "controller": Entry(
-        TABLES,
-        _shortlist,
-        "a network trained by PPO chooses from the shortlist of expected improvement",
-        tuple(f"shortlist_{fold}" for fold in shortlists.FOLDS),
+    "controller": _controller("controller_0", "a network that learned on simulated devices points at the next cell"),
+    "controller_supervised": _controller(
+        "controller_0", "its supervised part alone: expected improvement of what it predicts", ppo=False
     ),
+    "controller_blind": _controller("controller_blind", "the same network, trained without seeing latencies"),
     "expected_improvement": Entry(
         TABLES,
         lambda problem, known: ExpectedImprovement(problem, known.tables),
@@ -153,7 +165,7 @@ def make(name: str, problem: Problem, known: Knowledge | None = None) -> tuple[S
         What may be known of other devices; everything on this machine if None.
     """
     known, found = known or Knowledge(), entry(name)
-    return found.make(problem, known), rule(found.knows, known)
+    return found.make(problem, known), rule(found.knows, known) if found.rule is None else found.rule()
 
 
 def rule(knows: str, known: Knowledge) -> Rule:

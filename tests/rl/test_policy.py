@@ -5,7 +5,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from simmore import devices
-from simmore.rl import mdp, policy, shortlist
+from simmore.rl import context, mdp, policy
 from simmore.rl.training import Settings
 from simmore.strategies import Session, run
 from simmore.strategies.follow import FollowPolicy
@@ -86,12 +86,6 @@ def test_half_precision_is_read_as_single(tmp_path):
         np.testing.assert_array_equal(array, whole.arrays()[name].astype(np.float16).astype(np.float32))
 
 
-def test_a_shortlist_network_is_read_back(tmp_path):
-    network = shortlist.load("a")
-    back = shortlist.Network.read(network.save(tmp_path / "again"))
-    assert same(network, back) and back.beta.shape == (1,) and network.beta[0] > 0
-
-
 @pytest.mark.parametrize(
     "content",
     [b"", b"\x80\x04}.", b"\xff" * 100, b"\x08" + b"\0" * 7 + b"{}      "],
@@ -137,9 +131,9 @@ def test_a_file_with_other_content_is_one_sentence(tmp_path, change, description
 
 def test_a_policy_of_the_other_kind_is_refused():
     with pytest.raises(ValueError, match=PATH_ERROR):
-        policy.load(policy.POLICIES / "shortlist_a.safetensors")
+        policy.load(policy.POLICIES / "controller_0.safetensors")
     with pytest.raises(ValueError, match=PATH_ERROR):
-        shortlist.Network.read(policy.POLICIES / "paper.safetensors")
+        context.ContextNetwork.read(policy.POLICIES / "paper.safetensors")
 
 
 def test_an_unknown_name_lists_the_known_ones(tmp_path):

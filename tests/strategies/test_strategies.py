@@ -7,7 +7,6 @@ import pytest
 from simmore import devices, space
 from simmore.experiments import comparison
 from simmore.models import Knowledge
-from simmore.rl import shortlist
 from simmore.strategies import BEST, STRATEGIES, MeasurementFailed, Problem, Search, Session, catalogue, run
 
 EVERYTHING = np.arange(space.N_ARCHS)
@@ -126,6 +125,8 @@ def test_the_rule_knows_what_the_strategy_knows():
             assert rule.uses == "the measurements alone"
         elif entry.knows == catalogue.OPERATIONS:
             assert "Ξ" in rule.uses
+        elif entry.knows == catalogue.SIMULATED:
+            assert rule.uses == "simulated devices"
         else:
             assert "tables" in rule.uses
     assert STRATEGIES["paper"].knows == catalogue.OPERATIONS and STRATEGIES["random"].knows == catalogue.NOTHING
@@ -163,18 +164,6 @@ def test_the_shipped_policy_keeps_the_papers_promise_on_devices_it_never_saw(mea
     ]
     frame = comparison.at(pd.concat(frames))
     assert len(frame) == 180 and frame["simple_regret"].mean() <= 0.25 and frame["n_measured"].max() <= 10
-
-
-def test_every_family_is_in_one_fold_and_unknown_devices_ask_all_networks():
-    from simmore import data
-
-    families = [family for fold in shortlist.FOLDS.values() for family in fold]
-    assert sorted(families) == sorted({devices.family(name) for name in data.MEASURED})
-    assert len(shortlist.networks_without(("titan_rtx",))) == 1
-    assert len(shortlist.networks_without(())) == len(shortlist.FOLDS)
-    for fold, out in shortlist.FOLDS.items():
-        seen = shortlist.load(fold).description["devices"]
-        assert not {devices.family(name) for name in seen} & set(out)
 
 
 def mean_regret(name, column, device, problem):
