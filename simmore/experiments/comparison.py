@@ -43,7 +43,10 @@ MAIN = (
 )
 """The strategies that are compared under every protocol."""
 PUBLISHED_STARTS = 10  # of a case whose single searches are published: all of them would be a large file
-_CODE = ("space", "data", "proxies", "devices", "models", "rl", "strategies", "experiments/comparison.py")
+_CODE = (  # what a search runs; of `rl`, training is not part of it
+    *("space", "data", "proxies", "devices", "models", "strategies", "experiments/comparison.py"),
+    *("rl/mdp.py", "rl/policy.py", "rl/context.py"),
+)
 
 
 def measured_devices() -> list[devices.Device]:
