@@ -24,7 +24,7 @@ ifneq ($(MIRROR),)
 export SIMMORE_MIRROR ?= $(MIRROR)
 endif
 
-# 05 searches all devices with all strategies and takes longer than the others together: it has a target of its own
+# 05 and 10 search all devices with all strategies and take longer than the others together: a target of their own
 PAPER := 01_proxy_accuracy 02_synthetic_devices 03_training 04_search_trajectories 06_latency_prediction 07_your_machine
 COMPARISON := 05_search_quality 10_how_far_from_xi
 EXPLORER := 08_explore_devices
@@ -50,7 +50,7 @@ help: ## Show this help
 figures: $(READY)figures tables $(call executed,$(PAPER)) ## Rebuild every figure of the paper in figures/ (QUICK=1: with shorter training)
 	@$(call complete,$(FIGURES),$(PAPER))
 
-comparison: $(READY)figures tables $(call executed,$(COMPARISON)) ## Rebuild figures 7 and 8: all search strategies on all devices (about 8 minutes)
+comparison: $(READY)figures tables $(call executed,$(COMPARISON)) ## Rebuild figures 7, 8 and 13: searches on all devices (about 20 minutes)
 	@$(call complete,$(COMPARED),$(COMPARISON))
 
 # Whatever notebooks are executed in $(BUILD): a figure in $(OUT) that is missing, of a quick run when a full one is asked
