@@ -58,7 +58,7 @@ class Settings:
     """The network sees no latencies: a control."""
     devices: int = 1024
     """Of a pool."""
-    supervised_rounds: int = 50
+    supervised_rounds: int = 36
     supervised_steps: int = 200
     """Steps of the optimiser in a supervised round."""
     batch_size: int = 48
@@ -66,9 +66,9 @@ class Settings:
     queries: int = 80
     """Random held-out cells in such a step, and as many promising ones."""
     learning_rate: float = 1.5e-3
-    on_policy_from: int = 15
+    on_policy_from: int = 12
     """Round from which on half of the histories are the network's own."""
-    ppo_rounds: int = 20
+    ppo_rounds: int = 12
     rollouts: int = 10
     """Of a round of PPO."""
     tasks: int = 8
@@ -125,7 +125,7 @@ _HEADS = ("beta", "recommend_beta", "decide", "recommend", "regret")
 
 
 def train(settings: Settings, *, folder: Path | None = None, progress: bool = True) -> context.ContextNetwork:
-    """Train a controller, on one core, in about 40 minutes.
+    """Train a controller, on one core, in about 15 minutes.
 
     Parameters
     ----------
