@@ -92,6 +92,11 @@ def quick_figures(tmp_path_factory):
         ("fig7_regret", "strategy device start budget inference_regret simple_regret"),
         ("fig8_constrained", "strategy device limit_ms latency_ms accuracy n_measured violates_limit"),
         ("figS2_own_devices", "device_a device_b kendall"),
+        ("fig12_simulated_devices", "source device class statistic value"),
+        (
+            "fig15_calibration",
+            "source device start n_measured range_percentile predicted_regret true_regret",
+        ),
         ("fig9_prediction", "method device samples draw spearman kendall"),
     ],
 )
