@@ -227,14 +227,15 @@ def own_devices_command(
 
 @app.command("train-strategies", hidden=True)
 def train_strategies_command() -> None:
-    """Fit the prior of simulated devices, and train the ablations; finished ablations are reused."""
+    """Fit the prior of simulated devices, and train controllers and ablations; interrupted trainings continue."""
     from simmore import devices, proxies
     from simmore.experiments import comparison
     from simmore.models import simulated
-    from simmore.rl import ablations
+    from simmore.rl import ablations, context_training
 
     score = proxies.stored_score()
     simulated.save(simulated.fit())
+    context_training.train_all()
     ablations.train_all(score, [*comparison.measured_devices(), devices.load("nats_gpu")])
 
 

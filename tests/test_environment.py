@@ -87,7 +87,7 @@ def test_the_packages_of_make_test_are_installed_in_the_pinned_versions():
     [
         ("import simmore", "torch numpy pandas gymnasium"),
         (
-            "import simmore.strategies.session, simmore.rl.policy, simmore.models.knowledge",
+            "import simmore.strategies.session, simmore.rl.policy, simmore.rl.context, simmore.models.knowledge",
             "torch gymnasium stable_baselines3 matplotlib",
         ),
         ("import simmore.plots", "torch gymnasium stable_baselines3"),

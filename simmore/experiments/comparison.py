@@ -27,7 +27,7 @@ from simmore.rl.policy import POLICIES
 from simmore.strategies import BUDGET, STRATEGIES, History, Problem, Session, catalogue, measure, recommendation
 
 LARGEST_BUDGET = 20
-STARTS = 20
+STARTS = 10
 PROTOCOLS = {
     "family": "the tested device's own family is left out",
     "class": "the tested device's own class of hardware is left out",
@@ -42,8 +42,11 @@ MAIN = (
     *("controller_supervised", "controller_blind", catalogue.BEST),
 )
 """The strategies that are compared under every protocol."""
-PUBLISHED_STARTS = 8  # of a case whose single searches are published: all of them would be a large file
-_CODE = ("space", "data", "proxies", "devices", "models", "rl", "strategies", "experiments/comparison.py")
+PUBLISHED_STARTS = 10  # of a case whose single searches are published: all of them would be a large file
+_CODE = (  # what a search runs; of `rl`, training is not part of it
+    *("space", "data", "proxies", "devices", "models", "strategies", "experiments/comparison.py"),
+    *("rl/mdp.py", "rl/policy.py", "rl/context.py"),
+)
 
 
 def measured_devices() -> list[devices.Device]:

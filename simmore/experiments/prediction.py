@@ -34,6 +34,16 @@ PUBLISHED: dict[str, tuple[float, ...]] = {
     "BRP-NAS, 900 samples (published)": (0.814, 0.796, 0.666, 0.847, 0.811, 0.801),
     "FLOPs (published)": (0.950, 0.826, 0.765, 0.846, 0.437, 0.900),
 }
+_GPUS = ("1080ti_1", "2080ti_1", "titan_rtx_1", "titanx_1", "titanxp_1")
+_CPUS = ("silver_4114", "silver_4210r", "gold_6226", "gold_6240")
+_PHONES = ("essential_ph_1", "samsung_s7", "samsung_a50", "pixel2")
+# Known devices, and devices of other classes that are predicted with them.
+SPLITS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "GPUs → all others": (_GPUS, (*_CPUS, *_PHONES, "pixel3", "raspi4", "eyeriss", "fpga")),
+    "phones and CPUs → GPUs": ((*_PHONES, *_CPUS), _GPUS),
+    "accelerators and raspi4 → CPUs": (("eyeriss", "fpga", "raspi4"), _CPUS),
+}
+_SIMULATED, _MIXTURE = "simulated devices, no tables (ours)", "mixture of devices (ours)"
 SAMPLES = (2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 DRAWS = 20
 _LINEAR_NOISE = 0.08  # residual of the linear model, relative to the mean latency
@@ -86,15 +96,15 @@ def boosted_trees(archs: NDArray[np.int64], latency_ms: NDArray[np.float64]) -> 
 
 
 @cache
-def help_prior() -> Prior:
-    """The prior of simulated devices and of HELP's training devices; without their tables, of simulated ones alone."""
-    known = devices.available(TRAIN_DEVICES)
+def known_prior(names: tuple[str, ...]) -> Prior:
+    """The prior of simulated devices and of named ones; without their tables, of simulated devices alone."""
+    known = devices.available(names)
     return from_tables(simulated_prior(), tables(known), f"{SOURCE} and tables") if known else simulated_prior()
 
 
 def mixture(archs: NDArray[np.int64], latency_ms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ours: the posterior of simulated devices mixed with known ones."""
-    return Posterior.of(help_prior(), archs, latency_ms).predicted_ms()
+    """Ours: the posterior of simulated devices mixed with HELP's training devices."""
+    return Posterior.of(known_prior(TRAIN_DEVICES), archs, latency_ms).predicted_ms()
 
 
 def simulated(archs: NDArray[np.int64], latency_ms: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -126,8 +136,8 @@ METHODS: dict[str, Method] = {
     "linear, target alone": ridge,
     "boosted trees, target alone": boosted_trees,
     "Bayesian linear": bayesian_linear,
-    "simulated devices, no tables (ours)": simulated,
-    "mixture of devices (ours)": mixture,
+    _SIMULATED: simulated,
+    _MIXTURE: mixture,
 }
 
 
@@ -177,6 +187,37 @@ def few_shot(
     key = {"method": order, "device": places}
     by = ["method", "device", "samples", "draw"]
     return frame.sort_values(by, key=lambda c: c.map(key[c.name]) if c.name in key else c).reset_index(drop=True)
+
+
+def across_classes(*, samples: Sequence[int] = (10, 20), draws: int = DRAWS, n_jobs: int = -1) -> pd.DataFrame:
+    """Predict devices whose whole class of hardware is unlike the known devices (`SPLITS`), from random samples.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``split, method, device, samples, draw, spearman``. The methods are the mixture, with the split's known devices,
+        and simulated devices alone. Empty where a known device's table is missing.
+    """
+    tasks = []
+    for split, (known, others) in SPLITS.items():
+        if len(devices.available(known)) == len(known):
+            tasks += [(split, device, n, draw) for device in devices.available(others) for n in samples
+                      for draw in range(draws)]  # fmt: skip
+    bar = tqdm(parallel.unordered(_across, tasks, n_jobs=n_jobs), total=len(tasks), desc="predicting", disable=None)
+    rows = sorted(row for part in bar for row in part)
+    return pd.DataFrame(rows, columns=["split", "method", "device", "samples", "draw", "spearman"])
+
+
+def _across(task: tuple[str, devices.Device, int, int]) -> list[tuple[str, str, str, int, int, float]]:
+    split, device, n, draw = task
+    truth = devices.whole_table(device)
+    compiles = np.flatnonzero(np.isfinite(truth))
+    archs = np.random.default_rng([draw, n]).choice(compiles, n, replace=False)
+    rows = []
+    for name, prior in ((_MIXTURE, known_prior(SPLITS[split][0])), (_SIMULATED, simulated_prior())):
+        predicted = Posterior.of(prior, archs, truth[archs]).predicted_ms()
+        rows.append((split, name, device.name, n, draw, _ranked(predicted[compiles], truth[compiles])[0]))
+    return rows
 
 
 Row = tuple[str, str, int, int, float, float]

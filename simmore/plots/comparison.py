@@ -81,16 +81,17 @@ def distance(frame: pd.DataFrame, strategies: Sequence[str]) -> Figure:
         "width": ("o", BLUE, "Ξ, scaled"), "structure": ("s", ORANGE, "towards simulated devices"),
         "real": ("^", "black", "real devices"),
     }  # fmt: skip
-    means = frame.groupby(["strategy", "kind", "device"], sort=False)[["distance", "inference_regret"]].mean()
+    by = ["strategy", "kind", "device"]
+    means = frame.groupby(by, sort=False)[["distance", "inference_regret"]].mean().reset_index()
     for ax, name in zip(axes, strategies, strict=True):
+        own = means[means["strategy"] == name]
         for kind, (marker, colour, label) in styles.items():
-            if (name, kind) in means.index.droplevel("device"):
-                points = means.loc[name, kind]
-                ax.scatter(points["distance"], points["inference_regret"], s=14, marker=marker, color=colour, alpha=0.7,
-                           linewidths=0, label=label)  # fmt: skip
-        made = means.loc[name].drop("real", level="kind", errors="ignore").sort_values("distance")
+            points = own[own["kind"] == kind]
+            ax.scatter(points["distance"], points["inference_regret"], s=14, marker=marker, color=colour, alpha=0.7,
+                       linewidths=0, label=label)  # fmt: skip
+        made = own.loc[own["kind"] != "real", ["distance", "inference_regret"]].sort_values("distance")
         window = max(len(made) // 3, 1)
-        line = made.rolling(window, center=True, min_periods=window // 2).mean()
+        line = made.rolling(window, center=True, min_periods=max(window // 2, 1)).mean()
         ax.plot(line["distance"], line["inference_regret"], color="0.35", linewidth=1.2, label="running mean")
         ax.set(title=name, xscale="log", xlabel="distance from Ξ")
         ax.axhline(1, color="0.8", linewidth=0.6, zorder=0)

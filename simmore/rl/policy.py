@@ -155,8 +155,8 @@ def new_file(path: str | Path, *, overwrite: bool = False) -> Path:
 
 
 def shipped() -> list[str]:
-    """Names of the policies that come with the package."""
-    return sorted(file.stem for file in POLICIES.glob("*.safetensors"))
+    """Names of the paper's policies that come with the package; `context.load` reads the controllers."""
+    return sorted(file.stem for file in POLICIES.glob("*.safetensors") if not file.stem.startswith("controller_"))
 
 
 def load(name_or_path: str | Path = "heldout") -> Policy:

@@ -8,12 +8,13 @@ from functools import cache
 
 from simmore.models.knowledge import Knowledge
 from simmore.models.prior import Prior
-from simmore.rl import policy
+from simmore.rl import context, policy
 from simmore.strategies.baselines import LutSearch, MeanDevice, RandomSearch
 from simmore.strategies.bound import ConfidenceBound
 from simmore.strategies.evolution import Evolution, LocalSearch
 from simmore.strategies.follow import FollowPolicy
 from simmore.strategies.improvement import ExpectedImprovement
+from simmore.strategies.in_context import InContext, LearnedRecommendation
 from simmore.strategies.problem import Problem
 from simmore.strategies.recommendation import ExpectedRange, MeasuredRange, Rule
 from simmore.strategies.strategy import Strategy
@@ -37,16 +38,32 @@ class Entry:
         One line for users.
     policies
         Names of the trained policies that it uses.
+    rule
+        Makes its recommendation rule; the usual one for what it knows if None.
     """
 
     knows: str
     make: Callable[[Problem, Knowledge], Strategy]
     description: str
     policies: tuple[str, ...] = ()
+    rule: Callable[[], Rule] | None = None
 
 
 def _policy(name: str, description: str, *, blind: bool = False) -> Entry:
     return Entry(OPERATIONS, lambda problem, known: FollowPolicy(policy.load(name), blind=blind), description, (name,))
+
+
+def _controller(name: str, description: str, *, ppo: bool = True) -> Entry:
+    def network() -> context.ContextNetwork:
+        return context.load(name) if ppo else context.load_supervised(name)
+
+    return Entry(
+        SIMULATED,
+        lambda problem, known: InContext(problem, network()),
+        description,
+        (name,),
+        lambda: LearnedRecommendation(network()),
+    )
 
 
 STRATEGIES: dict[str, Entry] = {
@@ -107,6 +124,11 @@ STRATEGIES: dict[str, Entry] = {
     "trpo": _policy("trpo", "the paper's policy, trained by TRPO"),
     "a2c": _policy("a2c", "the paper's policy, trained by A2C"),
     "no_history": _policy("no_history", "the paper's policy, which sees the current cell alone"),
+    "controller": _controller("controller_0", "a network that learned on simulated devices points at the next cell"),
+    "controller_supervised": _controller(
+        "controller_0", "its supervised part alone: expected improvement of what it predicts", ppo=False
+    ),
+    "controller_blind": _controller("controller_blind", "the same network, trained without seeing latencies"),
     "expected_improvement": Entry(
         TABLES,
         lambda problem, known: ExpectedImprovement(problem, known.tables),
@@ -144,7 +166,7 @@ def make(name: str, problem: Problem, known: Knowledge | None = None) -> tuple[S
         What may be known of other devices; everything on this machine if None.
     """
     known, found = known or Knowledge(), entry(name)
-    return found.make(problem, known), rule(found.knows, known)
+    return found.make(problem, known), rule(found.knows, known) if found.rule is None else found.rule()
 
 
 def rule(knows: str, known: Knowledge) -> Rule:
@@ -160,6 +182,4 @@ def _expected_range(knows: str, without: tuple[str, ...], uses_tables: bool) -> 
 
 def prior(knows: str, known: Knowledge) -> Prior:
     """The prior for what is known of other devices."""
-    return {OPERATIONS: lambda: known.operations, SIMULATED: lambda: known.simulated, TABLES: lambda: known.tables}[
-        knows
-    ]()
+    return known.operations if knows == OPERATIONS else known.simulated if knows == SIMULATED else known.tables

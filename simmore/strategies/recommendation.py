@@ -66,6 +66,8 @@ def ranked(rule: Rule, problem: Problem, history: History) -> list[int]:
     if problem.max_latency_ms is not None:
         archs = archs[latency <= problem.max_latency_ms]
         value = problem.score[archs]
+    elif hasattr(rule, "value"):  # a rule that does not rank by the reward within an estimated range
+        value = rule.value(problem, history, archs)
     else:
         bounds = rule.estimated_range_ms(history)
         value = reward(problem.score[archs], latency, weight=problem.weight, bounds_ms=bounds)

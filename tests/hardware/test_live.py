@@ -23,7 +23,7 @@ from simmore.models.knowledge import Knowledge
 from simmore.strategies import MeasurementFailed, Problem, Session
 
 FP32 = measure.Configuration()
-MEAN = Knowledge().operations.mean
+MEAN = Knowledge().simulated.shape
 # the command line on a machine that measures 1 ms + arch / 1000; it hangs at its third cell if told to
 SIMULATED = """
 import signal, sys, threading

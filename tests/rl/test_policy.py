@@ -5,7 +5,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from simmore import devices
-from simmore.rl import mdp, policy
+from simmore.rl import context, mdp, policy
 from simmore.rl.training import Settings
 from simmore.strategies import Session, run
 from simmore.strategies.follow import FollowPolicy
@@ -127,6 +127,13 @@ def test_a_file_with_other_content_is_one_sentence(tmp_path, change, description
     save_file(arrays, tmp_path / "other.safetensors", metadata=description)
     with pytest.raises(ValueError, match=PATH_ERROR):
         policy.load(tmp_path / "other.safetensors")
+
+
+def test_a_policy_of_the_other_kind_is_refused():
+    with pytest.raises(ValueError, match=PATH_ERROR):
+        policy.load(policy.POLICIES / "controller_0.safetensors")
+    with pytest.raises(ValueError, match=PATH_ERROR):
+        context.ContextNetwork.read(policy.POLICIES / "paper.safetensors")
 
 
 def test_an_unknown_name_lists_the_known_ones(tmp_path):

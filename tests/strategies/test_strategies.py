@@ -125,6 +125,8 @@ def test_the_rule_knows_what_the_strategy_knows():
             assert rule.uses == "the measurements alone"
         elif entry.knows == catalogue.OPERATIONS:
             assert "Ξ" in rule.uses
+        elif entry.knows == catalogue.SIMULATED:
+            assert rule.uses == "simulated devices"
         else:
             assert "tables" in rule.uses
     assert STRATEGIES["paper"].knows == catalogue.OPERATIONS and STRATEGIES["random"].knows == catalogue.NOTHING
