@@ -25,8 +25,7 @@ export SIMMORE_MIRROR ?= $(MIRROR)
 endif
 
 # 05 searches all devices with all strategies and takes longer than the others together: it has a target of its own
-PAPER := 01_proxy_accuracy 02_synthetic_devices 03_training 04_search_trajectories 06_latency_prediction 07_your_machine \
-  09_simulated_devices
+PAPER := 01_proxy_accuracy 02_synthetic_devices 03_training 04_search_trajectories 06_latency_prediction 07_your_machine 09_simulated_devices
 COMPARISON := 05_search_quality 10_how_far_from_xi
 EXPLORER := 08_explore_devices
 executed = $(1:%=$(BUILD)/notebooks/%.ipynb)

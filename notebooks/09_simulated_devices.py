@@ -35,7 +35,6 @@ quick = False  # True: less of everything
 figures = ""  # folder for the figures; empty: the project's own
 
 # %%
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
@@ -61,7 +60,6 @@ additive = devices.SyntheticDevices.fit().sample(4, rng) @ devices.all_operation
 drawn = devices.Simulated.draw(4, rng)
 tables = {"Ξ": additive, "simulated": drawn.measure(drawn.latency(), rng)}
 figure = plots.examples(tables, space.flops(np.arange(space.N_ARCHS)))
-plt.show()
 
 # %% [markdown]
 # ## Nine statistics
@@ -70,7 +68,7 @@ plt.show()
 #
 # | statistic | what it shows |
 # | --- | --- |
-# | four operation costs | latency of the cell with one operation on all edges, relative to the cell of 3×3 convolutions |
+# | four operation costs | latency of the cell of one operation alone, relative to the cell of 3×3 convolutions |
 # | Spearman with FLOPs | rank correlation of latency and FLOPs, all cells |
 # | R² of operation counts | additivity: a linear model, fitted to 1,000 random cells, on the others |
 # | slowest cell / 99.9 % quantile | spikes, and the tail of the range |
@@ -112,10 +110,12 @@ found.pivot_table(index=["class", "device"], columns="statistic", values="simula
 
 # %% [markdown]
 # **What to see:** the costs of operations are typical draws of both distributions, because both are wide. The
-# structure is not. A device of Ξ is exactly additive and has no noise, and no measured device is like that. Ξ draws
-# latencies that fall with FLOPs, because its operations are independent. Real latencies never do. Simulated devices
-# differ from one another in structure, and the design devices are among them in nearly all statistics. The tables name
-# the exceptions.
+# difference is in the structure. A device of Ξ is exactly additive and without noise; no design device is. Some draws
+# of Ξ even get faster with more FLOPs, because their operations are independent. Simulated devices differ from one
+# another in structure, and most design devices are typical of them. The tables name the exceptions.
+#
+# So a distribution of synthetic devices needs wide costs, and it needs what sums of operations cannot have: a launch
+# floor, dead code, interactions of operations, noise, and spikes.
 #
 # ## Is the prior honest?
 #
@@ -123,9 +123,9 @@ found.pivot_table(index=["class", "device"], columns="statistic", values="simula
 # is too wide wastes measurements. Here expected improvement searches devices without tables of other devices: simulated
 # devices that the prior was not fitted to, and the design devices. The prediction has two parts.
 #
-# - The *range*, slowest minus fastest cell of the table, decides how latency is weighed against the score. The posterior
-#   gives a distribution of the range. If it is calibrated, the true range is below its quantile of level $\alpha$ in a
-#   share $\alpha$ of all searches.
+# - The *range*, slowest minus fastest cell of the table, decides how latency is weighed against the score. The
+#   posterior gives a distribution of the range. If it is calibrated, the true range is below its quantile of level
+#   $\alpha$ in a share $\alpha$ of all searches.
 # - The *expected regret* that the recommendation reports should equal the mean true regret.
 
 # %%

@@ -49,8 +49,8 @@ def examples(latency: Mapping[str, NDArray[np.floating]], flops: NDArray[np.floa
     for row, (label, tables), colour in zip(axes, latency.items(), (_GREY, BLUE), strict=True):
         for table, ax in zip(tables, row, strict=True):
             ax.scatter(flops, table / table.mean(), s=1, linewidths=0, alpha=0.3, color=colour, rasterized=True)
-            ax.set_yscale("log")
         row[0].set_ylabel(label)
+        row[0].set_ylim(bottom=0)
     figure.supxlabel("FLOPs (millions)", fontsize=8)
     figure.supylabel("latency / mean latency", fontsize=8)
     return figure
@@ -90,6 +90,8 @@ def statistic_of_devices(part: pd.DataFrame, name: str, ax: Axes | None = None) 
     real = part[part["source"] == "real"]
     for step, (kind, (text, marker, colour)) in enumerate(_CLASSES.items()):
         values = real.loc[real["class"] == kind, "value"].clip(low, high)
+        if values.empty:
+            continue
         height = np.full(len(values), 0.45 - 0.2 * step)
         ax.plot(values, height, marker, color=colour, markersize=3.6, markeredgewidth=0, alpha=0.8, linestyle="",
                 label=text, clip_on=False)  # fmt: skip
