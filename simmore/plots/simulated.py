@@ -81,7 +81,7 @@ def statistic_of_devices(part: pd.DataFrame, name: str, ax: Axes | None = None) 
     edges = np.geomspace(low, high, 41) if scale == "log" else np.linspace(low, high, 41)
     for row, (source, (text, colour)) in zip((2, 1), _SOURCES.items(), strict=True):
         values = part.loc[part["source"] == source, "value"].clip(low, high)
-        height = np.histogram(values, edges)[0] / len(values)
+        height = np.histogram(values, edges)[0]
         ax.stairs(row + 0.7 * height / height.max(), edges, baseline=row, fill=True, color=colour, alpha=0.35)
         left, middle, right = np.quantile(values, [(1 - _LEVEL) / 2, 0.5, (1 + _LEVEL) / 2])
         ax.plot([left, right], [row - 0.09] * 2, color=colour, linewidth=2, solid_capstyle="butt",
