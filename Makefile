@@ -25,12 +25,12 @@ export SIMMORE_MIRROR ?= $(MIRROR)
 endif
 
 # 05 and 10 search all devices with all strategies and take longer than the others together: a target of their own
-PAPER := 01_proxy_accuracy 02_synthetic_devices 03_training 04_search_trajectories 06_latency_prediction 07_your_machine
+PAPER := 01_proxy_accuracy 02_synthetic_devices 03_training 04_search_trajectories 06_latency_prediction 07_your_machine 09_simulated_devices
 COMPARISON := 05_search_quality 10_how_far_from_xi
 EXPLORER := 08_explore_devices
 executed = $(1:%=$(BUILD)/notebooks/%.ipynb)
 FIGURES := fig1_devices fig2_profiles fig3_proxy_accuracy fig4_policy fig5_training fig6_trajectories fig9_prediction figS1_scores \
-  figS2_own_devices
+  figS2_own_devices fig12_simulated_devices fig15_calibration
 COMPARED := fig7_regret fig8_constrained fig13_distance
 SOURCES := $(shell find simmore -type f -not -path '*/__pycache__/*')
 MODE := $(BUILD)/mode-$(QUICK)

@@ -89,9 +89,15 @@ def quick_figures(tmp_path_factory):
             "seed timestep score inverse_latency latency_percentile val_accuracy reference_latency_ms episode_return",
         ),
         ("fig6_trajectories", "device step arch latency_ms score val_accuracy n_measured"),
-        ("fig7_regret", "strategy device start budget inference_regret simple_regret"),
+        ("fig7_regret", "protocol strategy device start seed budget inference_regret simple_regret range"),
         ("fig8_constrained", "strategy device limit_ms latency_ms accuracy n_measured violates_limit"),
         ("figS2_own_devices", "device_a device_b kendall"),
+        ("fig12_simulated_devices", "source device class statistic value"),
+        (
+            "fig15_calibration",
+            "source device start n_measured range_percentile predicted_regret true_regret",
+        ),
+        ("fig13_distance", "kind device amount distance strategy start inference_regret simple_regret"),
         ("fig9_prediction", "method device samples draw spearman kendall"),
     ],
 )

@@ -82,9 +82,9 @@ def regrets(
     Returns
     -------
     pandas.DataFrame
-        The columns `COLUMNS`, a row a search.
+        The columns `COLUMNS`, a row a search; the amount of a real device is 0.
     """
-    cases = [*made(n, seed=seed), *(("real", np.nan, device) for device in real)]
+    cases = [*made(n, seed=seed), *(("real", 0.0, device) for device in real)]
     frame = comparison.compare(
         [device for _, _, device in cases], problem, protocol="none", names=names, n_starts=n_starts, budget=BUDGET
     )
