@@ -57,6 +57,8 @@ tested = measured[:1] if quick else measured
 names = ["random", "paper", "controller", BEST] if quick else list(comparison.STRATEGY_NAMES)
 names = [name for name in names if name != comparison.TARGET_ONLY or len(measured) > 1]
 main = [name for name in comparison.MAIN if name in names]
+controllers = [name for name in main if name.startswith("controller")]
+others = [name for name in main if name not in controllers]
 n_starts = 2 if quick else comparison.STARTS
 print(f"{len(names)} strategies, {n_starts} starts, {len(tested)} devices: {', '.join(d.name for d in tested)}")
 
@@ -77,7 +79,10 @@ pd.DataFrame.from_dict(rows, orient="index", columns=["knows of other devices", 
 # single spikes of a table do not change:
 
 # %%
-regrets = comparison.compare(tested, problem, names=names, n_starts=n_starts)
+learned = comparison.compare(tested, problem, protocol="none", names=controllers, n_starts=n_starts)
+known = [name for name in names if name not in controllers]
+regrets = comparison.compare(tested, problem, names=known, n_starts=n_starts)
+regrets = pd.concat([regrets, learned.assign(protocol="family")])
 table = summaries.summary(regrets)
 table.round(3)
 
@@ -92,11 +97,13 @@ pd.concat({f"{n} measurements": part["recommended"] for n, part in early.items()
 # ## Own class left out, and no tables at all
 
 # %%
-by_class = comparison.compare(tested, problem, protocol="class", names=main, n_starts=n_starts)
+by_class = comparison.compare(tested, problem, protocol="class", names=others, n_starts=n_starts)
+by_class = pd.concat([by_class, learned.assign(protocol="class")])
 summaries.summary(by_class).round(3)
 
 # %%
-alone = comparison.compare(tested, problem, protocol="none", names=main, n_starts=n_starts)
+alone = comparison.compare(tested, problem, protocol="none", names=others, n_starts=n_starts)
+alone = pd.concat([alone, learned])
 without = summaries.summary(alone)
 without.round(3)
 
@@ -112,7 +119,7 @@ pd.concat({f"{n} measurements": part["recommended"] for n, part in early_without
 
 # %%
 blind_devices = comparison.blind_devices()[:1] if quick else comparison.blind_devices()
-blind = comparison.compare(blind_devices, problem, protocol="blind", names=main, n_starts=n_starts)
+blind = comparison.compare(blind_devices, problem, protocol="blind", names=others, n_starts=n_starts)
 blind_table = summaries.summary(blind)
 blind_table.round(3)
 

@@ -30,7 +30,6 @@ quick = False  # True: less of everything
 figures = ""  # folder for the figures; empty: the project's own
 
 # %%
-
 from simmore import paths
 from simmore.experiments import comparison, distance, record
 from simmore.plots import comparison as plots
