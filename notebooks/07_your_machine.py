@@ -70,9 +70,9 @@ pd.DataFrame.from_dict(rows, orient="index", columns=[*space.OPERATIONS, "doubtf
 # %% [markdown]
 # ## Ten measurements, live
 #
-# Expected improvement knows the tables of other devices, and nothing of this machine but what it measures now. A
-# reference network is timed beside every cell. Latencies are scaled to its median, so that a machine that becomes
-# slower in the middle of the search changes nothing.
+# Expected improvement knows simulated devices and tables of other devices, and nothing of this machine but what it
+# measures. A reference network is timed beside every cell. Latencies are scaled to its median, so that a machine that
+# becomes slower in the middle of the search changes nothing.
 
 # %%
 wanted = measure.Configuration(runtime, precision)
@@ -138,8 +138,8 @@ pd.DataFrame(columns, index=list(data.BENCHMARKED)).transpose()
 # networks), the median difference, and the regret that noise causes: the network with the highest reward by the first
 # pass, judged by the second, where 0 is the second's best network and 1 is a random one. *Drift* is the median
 # difference between passes, without and with the correction by the reference network, on networks that the correction
-# was not fitted to. Two more runtimes are measured on a sample of the cells. They are *blind*: no search has been run
-# on them, so that a later search can be judged on devices that nobody has looked at.
+# was not fitted to. Two more runtimes are measured on a sample of the cells. They are *blind*: no search was run
+# on them before the searches of notebook 05 were fixed.
 
 # %%
 every = {name: data.benchmark_metadata(name) for name in (*data.BENCHMARKED, *data.BLIND)}
