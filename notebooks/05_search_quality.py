@@ -137,6 +137,8 @@ of_best.pivot_table(index="device", columns=["strategy", "protocol"], values="in
 # ## Figure 7
 
 # %%
+learned = blind_alone[blind_alone["strategy"].isin(controllers)].assign(protocol="blind")
+blind = pd.concat([blind, learned])
 frames = {"family": regrets, "class": by_class, "none": alone, "blind": blind}
 curves = pd.concat([summaries.curves(frame).assign(protocol=name) for name, frame in frames.items()])
 titles = {"family": "own family left out", "class": "own class left out", "none": "no tables", "blind": "blind devices"}

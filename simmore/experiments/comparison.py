@@ -42,7 +42,7 @@ MAIN = (
     *("controller_supervised", "controller_blind", catalogue.BEST),
 )
 """The strategies that are compared under every protocol."""
-PUBLISHED_STARTS = 10  # of a case whose single searches are published: all of them would be a large file
+PUBLISHED_STARTS = 7  # of a case whose single searches are published: all of them would be a large file
 _CODE = (  # what a search runs; of `rl`, training is not part of it
     *("space", "data", "proxies", "devices", "models", "strategies", "experiments/comparison.py"),
     *("rl/mdp.py", "rl/policy.py", "rl/context.py"),

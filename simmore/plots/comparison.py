@@ -18,7 +18,9 @@ _METHODS = {"FLOPs": "0.6", "linear, target alone": ORANGE, "boosted trees, targ
             "mixture of devices (ours)": BLUE}  # fmt: skip
 
 
-def regret_curves(curves: pd.DataFrame, column: str, ax: Axes | None = None) -> Axes:
+def regret_curves(
+    curves: pd.DataFrame, column: str, ax: Axes | None = None, *, names: Sequence[str] = (), bands: bool = True
+) -> Axes:
     """Mean normalised regret against cells measured, a line per strategy; the main ones in colour, with their interval.
 
     Parameters
@@ -27,9 +29,13 @@ def regret_curves(curves: pd.DataFrame, column: str, ax: Axes | None = None) -> 
         ``strategy, budget``, the mean of `column`, and its interval ``<column>_low``, ``<column>_high``.
     column
         ``inference_regret`` or ``simple_regret``.
+    names
+        Strategies in the order that line styles are given in; those of the curves by default.
+    bands
+        Draw the intervals of the main strategies.
     """
     ax = ax or plt.gca()
-    greys = [name for name in curves["strategy"].unique() if name not in _STRONG]
+    greys = [name for name in (names or curves["strategy"].unique()) if name not in _STRONG]
     styles = dict(
         zip(greys, [(ls, s) for s in ("0.35", "0.55", "0.72") for ls in ("-", "--", ":", "-.")] * 2, strict=False)
     )
@@ -37,8 +43,9 @@ def regret_curves(curves: pd.DataFrame, column: str, ax: Axes | None = None) -> 
         label = str(name)
         if label in _STRONG:
             ax.plot(curve["budget"], curve[column], color=_STRONG[label], label=label, zorder=3)
-            ax.fill_between(curve["budget"], curve[f"{column}_low"], curve[f"{column}_high"], color=_STRONG[label],
-                            alpha=0.2, linewidth=0)  # fmt: skip
+            if bands:
+                ax.fill_between(curve["budget"], curve[f"{column}_low"], curve[f"{column}_high"], color=_STRONG[label],
+                                alpha=0.15, linewidth=0)  # fmt: skip
         else:
             line, shade = styles[label]
             ax.plot(curve["budget"], curve[column], line, color=shade, linewidth=0.8, label=label)
@@ -55,11 +62,14 @@ def regret(curves: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     curves
         As in `regret_curves`, with the column ``protocol``.
     titles
-        Of the panels, by protocol.
+        Of the panels, by protocol. The panel ``blind`` has no intervals: they are wider than the panel, as it has few
+        devices.
     """
     figure, axes = plt.subplots(2, 2, figsize=(PAGE, 5.4), sharex=True, sharey=True)
+    names = curves["strategy"].unique()
     for ax, (protocol, title) in zip(axes.flat, titles.items(), strict=True):
-        regret_curves(curves[curves["protocol"] == protocol], "inference_regret", ax).set(title=title)
+        part = curves[curves["protocol"] == protocol]
+        regret_curves(part, "inference_regret", ax, names=names, bands=protocol != "blind").set(title=title)
     for ax in axes.flat:
         ax.label_outer()
     figure.supylabel("normalised regret of the recommendation (mean)", fontsize="medium")
