@@ -44,7 +44,7 @@ def distances(latency_ms: NDArray[np.float64], xi: SyntheticDevices, *, seed: in
     It is the root mean square difference of the logarithms of latencies, each relative to their mean, to the nearest of
     1,000 devices that Ξ draws: 0.1 is a typical difference of 10 %. Cells without a finite latency do not count.
     """
-    near = np.log(xi.sample(_NEIGHBOURS, np.random.default_rng(seed)) @ devices.all_operation_counts().T)
+    near = np.log(xi.sample(_NEIGHBOURS, np.random.default_rng([seed, 1])) @ devices.all_operation_counts().T)
     found = []
     for table in latency_ms:
         finite = np.isfinite(table)
