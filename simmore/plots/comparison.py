@@ -104,6 +104,8 @@ def distance(frame: pd.DataFrame, strategies: Sequence[str]) -> Figure:
         line = made.rolling(window, center=True, min_periods=max(window // 2, 1)).mean()
         ax.plot(line["distance"], line["inference_regret"], color="0.35", linewidth=1.2, label="running mean")
         ax.set(title=name, xscale="log", xlabel="distance from Ξ")
+        ax.set_xticks([0.02, 0.05, 0.1, 0.2, 0.5, 1], ["0.02", "0.05", "0.1", "0.2", "0.5", "1"])
+        ax.minorticks_off()
         ax.axhline(1, color="0.8", linewidth=0.6, zorder=0)
     axes[0].set_ylabel("normalised regret")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
