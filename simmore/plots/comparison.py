@@ -66,7 +66,7 @@ def regret(curves: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         devices.
     """
     figure, axes = plt.subplots(2, 2, figsize=(PAGE, 5.4), sharex=True, sharey=True)
-    names = curves["strategy"].unique()
+    names = list(curves["strategy"].unique())
     for ax, (protocol, title) in zip(axes.flat, titles.items(), strict=True):
         part = curves[curves["protocol"] == protocol]
         regret_curves(part, "inference_regret", ax, names=names, bands=protocol != "blind").set(title=title)
