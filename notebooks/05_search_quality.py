@@ -54,7 +54,8 @@ results = record.Recorder("05_search_quality", figures or paths.FIGURES, seed=se
 problem = Problem.of("cifar10")
 measured = comparison.measured_devices()
 tested = measured[:1] if quick else measured
-names = ["random", "paper", "controller", BEST] if quick else list(comparison.STRATEGY_NAMES)
+few = ["random", "mean_device", "paper", "paper_blind", "controller", "controller_blind", BEST]
+names = few if quick else list(comparison.STRATEGY_NAMES)
 names = [name for name in names if name != comparison.TARGET_ONLY or len(measured) > 1]
 main = [name for name in comparison.MAIN if name in names]
 controllers = [name for name in main if name.startswith("controller")]
