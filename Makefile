@@ -24,14 +24,15 @@ ifneq ($(MIRROR),)
 export SIMMORE_MIRROR ?= $(MIRROR)
 endif
 
-# 05 and 10 search all devices with all strategies and take longer than the others together: a target of their own
-PAPER := 01_proxy_accuracy 02_synthetic_devices 03_training 04_search_trajectories 06_latency_prediction 07_your_machine 09_simulated_devices
-COMPARISON := 05_search_quality 10_how_far_from_xi
+# these search all devices with many strategies and take longer than the others together: a target of their own
+PAPER := 01_proxy_accuracy 02_synthetic_devices 03_training 04_search_trajectories 06_latency_prediction 07_your_machine 09_simulated_devices \
+  11_training_choices
+COMPARISON := 05_search_quality 10_how_far_from_xi 12_disturbed_measurements
 EXPLORER := 08_explore_devices
 executed = $(1:%=$(BUILD)/notebooks/%.ipynb)
 FIGURES := fig1_devices fig2_profiles fig3_proxy_accuracy fig4_policy fig5_training fig6_trajectories fig9_prediction figS1_scores \
-  figS2_own_devices fig12_simulated_devices fig15_calibration
-COMPARED := fig7_regret fig8_constrained fig13_distance
+  figS2_own_devices fig12_simulated_devices fig14_width fig15_calibration fig16_training
+COMPARED := fig7_regret fig8_constrained fig13_distance fig17_disturbances
 SOURCES := $(shell find simmore -type f -not -path '*/__pycache__/*')
 MODE := $(BUILD)/mode-$(QUICK)
 
@@ -41,7 +42,7 @@ BAR := $(shell test -t 2 && echo --progress-bar || echo --no-progress-bar)
 .DELETE_ON_ERROR:
 # even with -j: pip runs once at a time, and all notebooks write to the same tables of claims and goals
 .NOTPARALLEL:
-.PHONY: help figures comparison notebooks data proxies own-devices train test test-slow bench check format sync lab explore \
+.PHONY: help figures comparison notebooks data proxies own-devices train training-choices test test-slow bench check format sync lab explore \
   site test-browser test-binder worker clean
 
 help: ## Show this help
@@ -50,7 +51,7 @@ help: ## Show this help
 figures: $(READY)figures tables $(call executed,$(PAPER)) ## Rebuild every figure of the paper in figures/ (QUICK=1: with shorter training)
 	@$(call complete,$(FIGURES),$(PAPER))
 
-comparison: $(READY)figures tables $(call executed,$(COMPARISON)) ## Rebuild figures 7, 8 and 13: searches on all devices (about 20 minutes)
+comparison: $(READY)figures tables $(call executed,$(COMPARISON)) ## Rebuild figures 7, 8, 13 and 17: searches on all devices (about 20 minutes)
 	@$(call complete,$(COMPARED),$(COMPARISON))
 
 # Whatever notebooks are executed in $(BUILD): a figure in $(OUT) that is missing, of a quick run when a full one is asked
@@ -96,6 +97,9 @@ train: $(READY)ablations ## Train all that ships with the package anew (resumabl
 	$(BIN)/python -m simmore train --force simmore/tables/policies/paper
 	$(BIN)/python -m simmore train --force simmore/tables/policies/heldout $(foreach d,titan_rtx_1 gold_6226 pixel2 raspi4 eyeriss fpga,--without $(d))
 	$(BIN)/python -m simmore train-strategies
+
+training-choices: $(READY)figures ## Train the policies of figures 14 and 16 anew (resumable; about 20 minutes)
+	$(BIN)/python -m simmore training-choices
 
 worker: $(READY)worker ## Make this machine, a Raspberry Pi for instance, ready to measure for another one
 	@echo 'ready. On the machine that searches:  dask scheduler'

@@ -239,6 +239,15 @@ def train_strategies_command() -> None:
     ablations.train_all(score, [*comparison.measured_devices(), devices.load("nats_gpu")])
 
 
+@app.command("training-choices", hidden=True)
+def training_choices_command() -> None:
+    """Train policies with other widths of Ξ, T, γ and history, and judge them; an interrupted run continues."""
+    from simmore.experiments import training_choices
+
+    training_choices.run_all()
+    print(f"wrote {training_choices.TABLE} and {training_choices.TRACES}")
+
+
 @app.command("bench", hidden=True)
 def bench_command() -> None:
     """Measure speed and memory, and print them as a table."""

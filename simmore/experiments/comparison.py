@@ -10,6 +10,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,8 @@ class Case:
         A key of `PROTOCOLS`.
     n_starts, budget, seed
         Random starts, the same for every case with this seed, and distinct cells measured from each.
+    training
+        Seed of the strategy's training, one of `catalogue.training_seeds`.
     """
 
     strategy: str
@@ -97,11 +100,13 @@ class Case:
     n_starts: int = STARTS
     budget: int = LARGEST_BUDGET
     seed: int = SEED
+    training: int = 0
 
     @property
     def entry_name(self) -> str:
         """The strategy's name in the catalogue."""
-        return f"target/{self.device.name}" if self.strategy == TARGET_ONLY else self.strategy
+        name = f"target/{self.device.name}" if self.strategy == TARGET_ONLY else self.strategy
+        return f"{name}/{self.training}" if self.training else name
 
     def digest(self) -> str:
         """Depends on all that the result depends on: code, scores, device, other devices' tables and policies."""
@@ -111,7 +116,7 @@ class Case:
         table = devices.whole_table(self.device)
         policies = [(POLICIES / f"{name}.safetensors").read_bytes() for name in entry.policies]
         problem = (self.problem.merit, self.problem.weight, self.problem.max_latency_ms)
-        facts = (self.protocol, self.strategy, self.device.name, self.n_starts, self.budget, self.seed)
+        facts = (self.protocol, self.entry_name, self.device.name, self.n_starts, self.budget, self.seed)
         return str(joblib.hash((facts, _code(), problem, table, prior, mean, policies)))
 
 
@@ -151,7 +156,9 @@ def regrets(case: Case) -> pd.DataFrame:
                 inference = regret[:, int(np.flatnonzero(archs == arch)[0])]
             measured = min(n, len(archs))
             found = (inference[0], regret[0, :n].min(), inference[1], regret[1, :n].min())
-            rows.append((case.protocol, case.strategy, case.device.name, start, case.seed, n, arch, measured, *found))
+            rows.append(
+                (case.protocol, case.strategy, case.device.name, start, case.training, n, arch, measured, *found)
+            )
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -170,6 +177,7 @@ def compare(
     n_starts: int = STARTS,
     budget: int = LARGEST_BUDGET,
     seed: int = SEED,
+    all_trainings: bool = False,
     n_jobs: int = -1,
     dask: str | None = None,
     folder: Path | None = None,
@@ -188,6 +196,8 @@ def compare(
         A key of `PROTOCOLS`.
     n_starts, budget, seed
         See `Case`.
+    all_trainings
+        Search with the networks of all training seeds (`catalogue.training_seeds`), not with the first one alone.
     n_jobs, dask
         See `parallel.unordered`.
     folder
@@ -196,30 +206,33 @@ def compare(
     Returns
     -------
     pandas.DataFrame
-        ``protocol, strategy, device, start, seed, budget, arch`` (the recommendation), ``n_measured``, and the
+        ``protocol, strategy, device, start, seed`` (of the training), ``budget, arch`` (the recommendation),
+        ``n_measured``, and the
         normalised regret of the recommendation (``inference_regret``) and of the best cell measured (``simple_regret``)
         after each number of measurements. ``inference_regret_robust`` and ``simple_regret_robust`` are the same by the
         robust range (`devices.bounds`). On a table that lacks cells, regrets are over the cells that it has.
     """
     folder, tested = folder or paths.BUILD / "comparison", list(tested)
     tasks, parts = [], {}
+    trainings = {name: catalogue.training_seeds(name) if all_trainings else (0,) for name in names}
     for name in sorted(names, key=lambda name: name != catalogue.BEST):  # the longest first
-        for device in tested:
-            case = Case(name, device, problem, protocol, n_starts, budget, seed)
-            file = folder / f"{protocol}-{name}-{device.name}-{case.digest()[:16]}.csv"
+        for training, device in product(trainings[name], tested):
+            case = Case(name, device, problem, protocol, n_starts, budget, seed, training)
+            file = folder / f"{protocol}-{name}-{training}-{device.name}-{case.digest()[:16]}.csv"
             kept = read_kept(file, partial(_parse, case))
             if kept is None:
                 tasks.append((case, file))
             else:
-                parts[name, device.name] = kept
+                parts[name, training, device.name] = kept
     bar = tqdm(total=len(tasks) + len(parts), initial=len(parts), desc="comparing", unit=" parts", disable=None)
     with bar:
         for file, content in parallel.unordered(_part, tasks, n_jobs=n_jobs, dask=dask):
             replace(file, content)
             part = pd.read_csv(io.BytesIO(content))  # as a later run reads it
-            parts[part["strategy"].iloc[0], part["device"].iloc[0]] = part
+            parts[part["strategy"].iloc[0], int(part["seed"].iloc[0]), part["device"].iloc[0]] = part
             bar.update()
-    return pd.concat([parts[name, device.name] for name in names for device in tested], ignore_index=True)
+    order = [(name, training, device.name) for name in names for training in trainings[name] for device in tested]
+    return pd.concat([parts[each] for each in order], ignore_index=True)
 
 
 def _part(task: tuple[Case, Path]) -> tuple[Path, bytes]:
@@ -237,7 +250,7 @@ def _parse(case: Case, content: bytes) -> pd.DataFrame:
 
 
 def runs(frame: pd.DataFrame, strategy: str, budget: int, column: str) -> NDArray[np.float64]:
-    """Regrets of one strategy at one budget, ``(devices, starts)``."""
+    """Regrets of one strategy at one budget, ``(devices, starts)``: means over the seeds of its training."""
     chosen = frame[(frame["strategy"] == strategy) & (frame["budget"] == budget)]
     return chosen.pivot_table(index="device", columns="start", values=column, sort=False).to_numpy()
 

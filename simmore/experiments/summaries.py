@@ -56,6 +56,20 @@ def difference(
     return statistics.interval(_units(runs(frame, worse, budget, column) - runs(frame, better, budget, column)))
 
 
+def difference_over_seeds(
+    frame: pd.DataFrame, worse: str, better: str, budget: int = BUDGET, column: str = "inference_regret"
+) -> statistics.Interval:
+    """The same difference with its interval over the training seeds of the better one.
+
+    The other strategy is paired by seed if it has as many trainings.
+    """
+    one, other = (
+        frame[(frame["strategy"] == name) & (frame["budget"] == budget)].groupby("seed")[column].mean().to_numpy()
+        for name in (worse, better)
+    )
+    return statistics.interval((one if len(one) == len(other) else one.mean()) - other)
+
+
 def improvement(frame: pd.DataFrame, budget: int = BUDGET, column: str = "inference_regret") -> pd.DataFrame:
     """Probability that the strategy of a row does better than that of a column (`statistics`)."""
     names = frame["strategy"].unique()

@@ -135,12 +135,15 @@ def search_live(
             "merit": hashlib.sha256(session.problem.merit.tobytes()).hexdigest(),
         }
         journal = _journal(settings, out)
-        known = read_kept(journal, _measurements) or []
+        known, device.confirmed = read_kept(journal, _measurements) or ([], set())
         device.measurements |= {one.arch: one for one in known}
+        session.history.confirmed |= device.confirmed
 
         def keep(one: Measurement) -> None:
             rows = [dataclasses.asdict(each) for each in device.measurements.values()]
-            replace(journal, json.dumps({"settings": settings, "measurements": rows}, indent=1).encode())
+            content = {"settings": settings, "confirmed": sorted(device.confirmed), "measurements": rows}
+            replace(journal, json.dumps(content, indent=1).encode())
+            session.history.confirmed |= device.confirmed
             session.revise({arch: float(device.latency_ms(arch)) for arch in device.measurements})
             if progress:
                 print(line(one, len(session.history) + 1, session.budget, device.slowdown(one.arch)), flush=True)
@@ -177,9 +180,10 @@ def _journal(settings: dict[str, Any], beside: Path | None) -> Path:
     return file
 
 
-def _measurements(content: bytes) -> list[Measurement]:
-    """Measurements of an interrupted search, from its journal."""
-    return [Measurement(**row) for row in json.loads(content)["measurements"]]
+def _measurements(content: bytes) -> tuple[list[Measurement], set[int]]:
+    """Measurements of an interrupted search, from its journal, and the cells that are confirmed."""
+    journal = json.loads(content)
+    return [Measurement(**row) for row in journal["measurements"]], set(journal["confirmed"])
 
 
 @contextlib.contextmanager

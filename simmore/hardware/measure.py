@@ -21,6 +21,7 @@ from simmore import parallel, space
 from simmore.hardware.cores import CannotMeasure
 from simmore.hardware.runtimes import RUNTIMES, Configuration
 from simmore.hardware.worker import LIMIT_SECONDS, REFERENCE, Measurement, Worker
+from simmore.models.readings import agree
 
 __all__ = [
     "LIMIT_SECONDS",
@@ -135,6 +136,8 @@ class LiveDevice:
     ----------
     measurements
         By NATS index, as they were made: not scaled.
+    confirmed
+        Cells with an implausible latency that a second measurement confirms.
     """
 
     def __init__(
@@ -147,6 +150,7 @@ class LiveDevice:
         **settings: Any,
     ) -> None:
         self.measurements = {one.arch: one for one in known}
+        self.confirmed: set[int] = set()
         label = settings.get("resource")
         self.name = f"{label}_{wanted.name}" if label else wanted.name
         self.on_measurement = on_measurement
@@ -207,7 +211,10 @@ class LiveDevice:
             best = min(best, self._once(arch, machine), key=lambda one: (one.disturbed, one.spread))
         if self._is_implausible(best):
             second = self._once(arch, machine)
-            best = second if not self._is_implausible(second) else best
+            if not self._is_implausible(second):
+                best = second
+            elif agree(second.latency_ms, best.latency_ms):
+                self.confirmed.add(arch)
         return best
 
     def _once(self, arch: int, machine: tuple[Any, ...]) -> Measurement:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simmore.models.prior import NOISE_SCALES, Prior
-from simmore.models.readings import COARSE, informative, resolution
+from simmore.models.readings import COARSE, resolution
 
 _NEGLIGIBLE = 1e-4  # weight relative to the largest, below which a component is left out
 _LEAST_NOISE = 1e-4  # relative: a timer with fewer digits than floating-point numbers have
@@ -43,8 +43,8 @@ class Posterior:
 
     @classmethod
     def of(cls, prior: Prior, archs: ArrayLike, latency_ms: ArrayLike) -> Posterior:
-        """The posterior given at least one measured cell that compiles; see `informative`."""
-        archs, y = informative(prior.shape, archs, latency_ms)
+        """The posterior given at least one measured cell; all latencies are finite."""
+        archs, y = np.asarray(archs, dtype=np.int64), np.asarray(latency_ms, dtype=np.float64)
         n, log = len(archs), np.log(y)
         step = resolution(y)
         coarse = step > COARSE * np.exp(log.mean())
@@ -52,24 +52,31 @@ class Posterior:
         design = np.column_stack([np.ones(n), prior.basis[archs], np.zeros(n)])  # (n, D)
         seen = log - prior.mean[archs] - log.mean()  # the scale is relative to the mean, whatever the unit
         # rounding adds the variance of a uniform error
-        variance = NOISE_SCALES[:, None] ** 2 + (step / y) ** 2 / 12 + _LEAST_NOISE**2  # (T, n)
+        deviation = np.sqrt(NOISE_SCALES[:, None] ** 2 + (step / y) ** 2 / 12 + _LEAST_NOISE**2)  # (T, n)
+        # In units of the noise, and rotated so that m = min(n, D) numbers hold all that depends on the component:
+        # matrices of this size are factorised for every τ and component, larger ones only where there is weight.
+        rotation, reduced = np.linalg.qr(design / deviation[:, :, None])  # (T, n, m), (T, m, D)
+        white = np.einsum("tnm,tn->tm", rotation, seen / deviation)
         centre = np.column_stack([np.zeros(len(one)), one.centre])  # (K, D)
-        pulled = np.einsum("kij,kj->ki", one.precision, centre)
-        information = np.einsum("tn,ni,nj->tij", 1 / variance, design, design)
-        right = pulled + ((seen / variance) @ design)[:, None, :]  # (T, K, D)
-        factor = np.linalg.cholesky(one.precision + information[:, None])  # (T, K, D, D)
-        white = np.linalg.solve(factor, right[..., None])[..., 0]
-        square = (seen**2 / variance).sum(axis=1)[:, None] + np.einsum("ki,ki->k", centre, pulled)
-        log_det = one.log_det - np.log(variance).sum(axis=1)[:, None]
-        log_det = log_det - 2 * np.log(np.diagonal(factor, axis1=2, axis2=3)).sum(axis=2)
+        apart = white[:, None] - np.einsum("tmd,kd->tkm", reduced, centre)
+        effect = reduced[:, None] @ one.root  # (T, K, m, D)
+        covariance = effect @ np.swapaxes(effect, 2, 3) + np.eye(effect.shape[2])
+        factor = np.linalg.cholesky(covariance)
+        explained = np.linalg.solve(factor, apart[..., None])[..., 0]
+        unexplained = ((seen / deviation) ** 2).sum(axis=1) - (white**2).sum(axis=1)  # (T,)
+        constant = 2 * np.log(deviation).sum(axis=1) + unexplained + n * np.log(2 * np.pi)
+        log_det = 2 * np.log(np.diagonal(factor, axis1=2, axis2=3)).sum(axis=2)
         with np.errstate(divide="ignore"):
-            log_weight = np.log(one.weight) + np.log(one.noise.T)
-        log_weight = log_weight + 0.5 * (log_det - square + (white**2).sum(axis=2) - n * np.log(2 * np.pi))
+            log_weight = np.log(one.weight) + np.log(one.noise.T)  # (T, K)
+        log_weight = log_weight - 0.5 * (log_det + (explained**2).sum(axis=2) + constant[:, None])
         largest = log_weight.max()
         t, k = np.nonzero(log_weight > largest + np.log(_NEGLIGIBLE))
         weight = np.exp(log_weight[t, k] - largest)
-        spread = np.swapaxes(np.linalg.inv(factor[t, k]), 1, 2)
-        found = np.einsum("cij,cj->ci", spread, white[t, k])
+        seen_by, root = np.swapaxes(effect[t, k], 1, 2), one.root[k]  # (C, D, m), (C, D, D)
+        inner = np.linalg.cholesky(seen_by @ effect[t, k] + np.eye(root.shape[1]))
+        spread = root @ np.swapaxes(np.linalg.inv(inner), 1, 2)
+        pull = seen_by @ np.linalg.solve(covariance[t, k], apart[t, k][..., None])
+        found = centre[k] + (root @ pull)[..., 0]
         found[:, 0] += log.mean()
         evidence = float(largest + np.log(np.exp(log_weight - largest).sum()))
         return cls(prior, archs, y, weight / weight.sum(), NOISE_SCALES[t], found, spread, evidence)
@@ -140,7 +147,7 @@ class Sampler:
         self._e = rng.standard_normal((n, prior.basis.shape[1] + 2))
 
     def condition(self, archs: ArrayLike, latency_ms: ArrayLike) -> Devices:
-        """Samples that agree with measured cells ``(n,)`` and their latencies in ms, at least one of them finite."""
+        """Samples that agree with measured cells ``(n,)`` and their finite latencies in ms, at least one."""
         posterior = Posterior.of(self.prior, archs, latency_ms)
         picked = np.searchsorted(np.cumsum(posterior.weight), self._u).clip(0, len(posterior.weight) - 1)
         z = posterior.centre[picked]

@@ -72,19 +72,12 @@ class Components:
         return Components(*both)
 
     @cached_property
-    def precision(self) -> NDArray[np.float64]:
-        """Inverse covariances of scale, coordinates and range inflation, ``(K, 1 + D, 1 + D)``."""
-        inverse = np.linalg.inv(self.factor)
-        precision = np.zeros((len(self), self.centre.shape[1] + 1, self.centre.shape[1] + 1))
-        precision[:, 0, 0] = _SCALE_SD**-2
-        precision[:, 1:, 1:] = np.swapaxes(inverse, 1, 2) @ inverse
-        return precision
-
-    @cached_property
-    def log_det(self) -> NDArray[np.float64]:
-        """Logarithms of the determinants of `precision`, ``(K,)``."""
-        diagonal = np.diagonal(self.factor, axis1=1, axis2=2)
-        return -2 * np.log(diagonal).sum(axis=1) - 2 * np.log(_SCALE_SD)
+    def root(self) -> NDArray[np.float64]:
+        """Square roots of the covariances of scale, coordinates and range inflation, ``(K, D + 1, D + 1)``."""
+        root = np.zeros((len(self), self.centre.shape[1] + 1, self.centre.shape[1] + 1))
+        root[:, 0, 0] = _SCALE_SD
+        root[:, 1:, 1:] = self.factor
+        return root
 
 
 @dataclass(frozen=True)

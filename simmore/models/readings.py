@@ -10,6 +10,7 @@ _DIGITS = 6  # of a reading, beyond which a timer counts as exact
 _TOLERANCE = 1e-9  # relative, of a multiple of a step: floating-point numbers are not exact decimals
 # Of a reading's ratio to a typical device, relative to the median ratio.
 TOO_SLOW, TOO_FAST = 8.0, 16.0
+AGREEMENT = 1.25  # largest ratio of two readings that confirm each other
 
 
 def resolution(latency_ms: ArrayLike) -> float:
@@ -58,10 +59,6 @@ def implausible(shape: NDArray[np.floating], archs: ArrayLike, latency_ms: Array
     return finite & ((ratio > TOO_SLOW * middle) | (ratio * TOO_FAST < middle))
 
 
-def informative(
-    shape: NDArray[np.floating], archs: ArrayLike, latency_ms: ArrayLike
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The measured cells that a model can learn from: those with plausible latencies."""
-    archs, latency = np.asarray(archs, dtype=np.int64), np.asarray(latency_ms, dtype=np.float64)
-    usable = np.isfinite(latency) & ~implausible(shape, archs, latency)
-    return archs[usable], latency[usable]
+def agree(a_ms: float, b_ms: float) -> bool:
+    """Whether two readings of a cell confirm each other."""
+    return max(a_ms, b_ms) <= AGREEMENT * min(a_ms, b_ms)

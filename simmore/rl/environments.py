@@ -12,10 +12,10 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from simmore import devices, proxies, space
 from simmore.rl.mdp import (
-    HISTORY,
+    HORIZON,
+    LATENCIES,
     LATENCY_BOUND,
     OBSERVATION_SIZE,
-    PAIR_SIZE,
     STATE_SIZE,
     DeviceSampler,
     Episodes,
@@ -26,8 +26,7 @@ def observation_space() -> gym.spaces.Box:
     """Float32 ``(241,)``: one-hot parts in [0, 1], log-latencies in [−10, 10]."""
     low = np.zeros(OBSERVATION_SIZE, dtype=np.float32)
     high = np.ones(OBSERVATION_SIZE, dtype=np.float32)
-    latencies = [STATE_SIZE - 1, *(STATE_SIZE + k * PAIR_SIZE + STATE_SIZE - 1 for k in range(HISTORY))]
-    low[latencies], high[latencies] = -LATENCY_BOUND, LATENCY_BOUND
+    low[LATENCIES], high[LATENCIES] = -LATENCY_BOUND, LATENCY_BOUND
     return gym.spaces.Box(low, high, dtype=np.float32)
 
 
@@ -122,6 +121,13 @@ class CellVecEnv(VecEnv):
         Latencies of one device, ``(15625,)`` in ms, in place of drawn devices (`Episodes`).
     sees_history
         False: of an observation only the current cell and its latency are shown, the rest is zero.
+    horizon
+        Steps an episode.
+
+    Attributes
+    ----------
+    episodes
+        The episodes that run.
     """
 
     render_mode = None
@@ -135,9 +141,10 @@ class CellVecEnv(VecEnv):
         seed: int = 0,
         table_ms: NDArray[np.float64] | None = None,
         sees_history: bool = True,
+        horizon: int = HORIZON,
     ) -> None:
         self._sees_history = sees_history
-        self._episodes = Episodes(n, sampler, score, table_ms=table_ms)
+        self.episodes = Episodes(n, sampler, score, table_ms=table_ms, horizon=horizon)
         self._rng = np.random.default_rng(seed)
         self._actions = np.zeros(n, dtype=np.int64)
         super().__init__(n, observation_space(), gym.spaces.MultiDiscrete([space.N_EDGES, space.N_OPERATIONS]))
@@ -147,13 +154,13 @@ class CellVecEnv(VecEnv):
         self._rng = np.random.default_rng(seed)
 
     def reset(self) -> NDArray[np.float32]:
-        return self._shown(self._episodes.begin(self._rng))
+        return self._shown(self.episodes.begin(self._rng))
 
     def step_async(self, actions: NDArray[np.int64]) -> None:
         self._actions = actions[:, 0] * space.N_OPERATIONS + actions[:, 1]
 
     def step_wait(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
-        step = self._episodes.step(self._actions)
+        step = self.episodes.step(self._actions)
         observation = self._shown(step.observation)
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if step.done:

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from simmore import devices, space
 
-HORIZON = 50  # steps an episode, T
+HORIZON = 50  # steps an episode, T (paper)
 HISTORY = 5  # (state, action) pairs that the policy remembers
 N_ACTIONS = space.N_EDGES * space.N_OPERATIONS  # action number = 5 · edge + operation
 STATE_SIZE = space.N_EDGES * space.N_OPERATIONS + 1  # one-hot operations, latency
 PAIR_SIZE = STATE_SIZE + space.N_EDGES + space.N_OPERATIONS  # a past state and the action taken in it, one-hot
 OBSERVATION_SIZE = STATE_SIZE + HISTORY * PAIR_SIZE
+LATENCIES = [STATE_SIZE - 1, *(STATE_SIZE + k * PAIR_SIZE + STATE_SIZE - 1 for k in range(HISTORY))]  # in observations
 LATENCY_BOUND = 10.0  # |ln ℓ/ℓ₀| is clipped here: no two cells of a real device differ by a factor of e¹⁰
 
 
@@ -103,7 +104,7 @@ class Step:
 
 
 class Episodes:
-    """n episodes side by side, of `HORIZON` steps each. All begin and end together.
+    """n episodes side by side, of equal length. All begin and end together.
 
     Parameters
     ----------
@@ -115,6 +116,8 @@ class Episodes:
         p of all cells, ``(15625,)``, in [0, 1].
     table_ms
         Latencies of one device, ``(15625,)`` in ms, for all episodes; None: devices that `sampler` draws.
+    horizon
+        Steps an episode, T.
 
     Attributes
     ----------
@@ -122,6 +125,8 @@ class Episodes:
         Current cells, ``(n,)``.
     operation_ms
         The devices of the episodes, ``(n, 5)``.
+    sampler
+        What the next devices are drawn from.
     """
 
     def __init__(
@@ -131,10 +136,11 @@ class Episodes:
         score: NDArray[np.float64],
         *,
         table_ms: NDArray[np.float64] | None = None,
+        horizon: int = HORIZON,
     ) -> None:
-        self.n = n
+        self.n, self.horizon = n, horizon
         self._table_ms = table_ms
-        self._sampler = sampler
+        self.sampler = sampler
         self._score = score
         self._counts = devices.all_operation_counts()
         self._next = next_archs()
@@ -145,7 +151,7 @@ class Episodes:
 
     def begin(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """Draw a device and a uniformly random cell for each episode; return the observations ``(n, 241)``."""
-        self.operation_ms = self._sampler.sample(self.n, rng)
+        self.operation_ms = self.sampler.sample(self.n, rng)
         self.archs = rng.integers(space.N_ARCHS, size=self.n, dtype=np.int32)
         self._bounds = self._bounds_ms()
         self.steps = 0
@@ -174,4 +180,16 @@ class Episodes:
         reward = self._score[self.archs] + self.inverse_latency(latency_ms)
         observation = self._observer.observe(actions, self.archs, latency_ms)
         self.steps += 1
-        return Step(observation, reward, self.steps == HORIZON)
+        return Step(observation, reward, self.steps == self.horizon)
+
+
+def best_measured(value: NDArray[np.float64], archs: NDArray[np.integer], budget: int) -> NDArray[np.float64]:
+    """Highest value among the first `budget` distinct cells of each episode, ``(n,)``.
+
+    Parameters
+    ----------
+    value, archs
+        Of the cells of n episodes in order, ``(steps, n)`` each.
+    """
+    again = np.tril(archs.T[:, :, None] == archs.T[:, None, :], -1).any(axis=2).T  # (steps, n)
+    return np.where(np.cumsum(~again, axis=0) <= budget, value, -np.inf).max(axis=0)

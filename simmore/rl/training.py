@@ -49,6 +49,8 @@ class Settings:
     """Discount factor (paper)."""
     clip_range: float = 0.2
     """PPO's ε (paper)."""
+    horizon: int = mdp.HORIZON
+    """Steps of an episode in training, T (paper); evaluations and searches have the paper's."""
     n_envs: int = 100
     """Episodes side by side; a rollout is one whole episode of each, 100 × 50 transitions."""
     learning_rate: float = 3e-4
@@ -77,13 +79,13 @@ class Settings:
         if self.total_steps < rollout or self.total_steps % rollout or self.evaluate_every % rollout:
             raise ValueError(
                 f"total_steps ({self.total_steps}) and evaluate_every ({self.evaluate_every}) must be multiples of a "
-                f"rollout, {self.n_envs} environments × {mdp.HORIZON} steps = {rollout}"
+                f"rollout, {self.n_envs} environments × {self.horizon} steps = {rollout}"
             )
 
     @property
     def rollout_steps(self) -> int:
         """Transitions in one rollout."""
-        return self.n_envs * mdp.HORIZON
+        return self.n_envs * self.horizon
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ def train(
             if not curve:
                 curve.append(_evaluation(model, settings, sampler, score))
             while model.num_timesteps < settings.total_steps:
-                _begin_rollout(model, settings)
+                begin_rollout(model, settings)
                 model.learn(settings.rollout_steps, reset_num_timesteps=False)
                 bar.update(settings.rollout_steps)
                 if model.num_timesteps % settings.evaluate_every == 0:
@@ -240,7 +242,7 @@ def _sha256(array: NDArray[np.float64]) -> str:
 
 def make_model(
     settings: Settings,
-    sampler: devices.SyntheticDevices,
+    sampler: mdp.DeviceSampler,
     score: NDArray[np.float64],
     table_ms: NDArray[np.float64] | None = None,
 ) -> OnPolicyAlgorithm:
@@ -257,8 +259,9 @@ def make_model(
             seed=settings.seed,
             table_ms=table_ms,
             sees_history=settings.sees_history,
+            horizon=settings.horizon,
         ),
-        n_steps=mdp.HORIZON,
+        n_steps=settings.horizon,
         learning_rate=settings.learning_rate,
         gamma=settings.gamma,
         gae_lambda=settings.gae_lambda,
@@ -288,7 +291,7 @@ def _algorithm(settings: Settings) -> tuple[type[OnPolicyAlgorithm], dict[str, A
     return stable_baselines3.PPO, {name: getattr(settings, name) for name in names}
 
 
-def _begin_rollout(model: OnPolicyAlgorithm, settings: Settings) -> None:
+def begin_rollout(model: OnPolicyAlgorithm, settings: Settings) -> None:
     """Make a rollout's randomness depend only on the seed and its number, so that resuming changes nothing."""
     import torch
 

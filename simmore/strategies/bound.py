@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from simmore.models import acquisition
 from simmore.models.posterior import Posterior
 from simmore.models.prior import Prior
-from simmore.models.readings import informative
 from simmore.strategies.problem import History, Problem
 
 
@@ -38,7 +37,7 @@ class ConfidenceBound:
         if not remaining or not left.any():
             return None
         mean, deviation, fastest = self._prior.shape[cells].astype(np.float64), np.zeros(len(cells)), np.inf
-        archs, latency = informative(self._prior.shape, history.archs, history.latency_ms)
+        archs, latency = history.usable(self._prior.shape)
         if len(archs):
             posterior = Posterior.of(self._prior, archs, latency)
             mean, deviation = posterior.predicted_ms()[cells], posterior.deviation_ms(cells)

@@ -136,12 +136,19 @@ STRATEGIES: dict[str, Entry] = {
     ),
 }
 BEST = "expected_improvement"
+_TRAININGS = {"controller": (0, 1, 2), "controller_supervised": (0, 1, 2)}  # seeds whose networks ship
+
+
+def training_seeds(name: str) -> tuple[int, ...]:
+    """Seeds of the trainings of a strategy whose networks ship; the plain name is that of the first."""
+    return _TRAININGS.get(name, (0,))
 
 
 def entry(name: str) -> Entry:
     """The catalogue's entry of a strategy.
 
-    ``target/<device>`` is the policy that was trained on that device alone; a ``.safetensors`` file is any policy.
+    ``target/<device>`` is the policy that was trained on that device alone; ``controller/1`` is the controller of
+    another training seed (`training_seeds`); a ``.safetensors`` file is any policy.
 
     Raises
     ------
@@ -152,6 +159,9 @@ def entry(name: str) -> Entry:
         return _policy(f"target_{name.removeprefix('target/')}", "a policy trained on the device itself")
     if name.endswith(".safetensors"):
         return _policy(name, "a policy from a file")
+    base, _, seed = name.partition("/")
+    if seed in map(str, training_seeds(base)) and base in _TRAININGS:
+        return _controller(f"controller_{seed}", STRATEGIES[base].description, ppo=base == "controller")
     if name not in STRATEGIES:
         raise ValueError(f"no strategy {name!r}: choose one of {', '.join(STRATEGIES)}, or a .safetensors policy")
     return STRATEGIES[name]

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from simmore.models import acquisition
 from simmore.models.posterior import Devices, Posterior, Sampler
 from simmore.models.prior import Prior
-from simmore.models.readings import informative
 from simmore.strategies.problem import History, Problem
 
 
@@ -53,7 +52,7 @@ class ExpectedImprovement:
         if n <= 0:
             return []
         sampler = self.sampler(rng)
-        archs, latency = informative(self.prior.shape, history.archs, history.latency_ms)
+        archs, latency = history.usable(self.prior.shape)
         left = ~np.isin(sampler.cells, history.archs)
         if self.problem.max_latency_ms is not None:
             return self._within(sampler, archs, latency, left, n)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simmore import space
-from simmore.models.readings import implausible
 from simmore.models.simulated import SOURCE
 from simmore.rl import context
 from simmore.rl.context import ContextNetwork, Situation
@@ -31,7 +31,7 @@ def _see(network: ContextNetwork, problem: Problem, history: History, remaining:
     The cells are sorted, so that the order of the measurements has no effect. Of more than `context.MOST_TOKENS` cells
     the network reads so many, evenly spaced from the fastest to the slowest.
     """
-    usable = np.isfinite(history.latency_ms) & ~_implausible(network, history)
+    usable = np.isfinite(history.latency_ms) & ~history.implausible(network.prior_shape)
     order = np.argsort(history.archs[usable], kind="stable")
     archs, latency = history.archs[usable][order], history.latency_ms[usable][order]
     if not len(archs):
@@ -60,10 +60,6 @@ def _see(network: ContextNetwork, problem: Problem, history: History, remaining:
     return _Seen(situation, archs, centre)
 
 
-def _implausible(network: ContextNetwork, history: History) -> NDArray[np.bool_]:
-    return implausible(network.prior_shape, history.archs, history.latency_ms)
-
-
 class InContext:
     """Measure the cell that the network points at.
 
@@ -87,7 +83,7 @@ class InContext:
 
     def ask_batch(self, history: History, rng: np.random.Generator, remaining: int, n: int) -> list[int]:
         """Cells to measure together: each is chosen as if those before it had their predicted latencies."""
-        assumed, found = History(history.steps), list[int]()
+        assumed, found = copy.deepcopy(history), list[int]()
         while len(found) < n and (choice := self._choose(assumed, remaining - len(found))) is not None:
             found.append(choice[0])
             assumed.add(*choice)
@@ -144,7 +140,7 @@ class LearnedRecommendation:
         return Problem(np.zeros(len(_EVERY)))
 
     def implausible(self, history: History) -> NDArray[np.bool_]:
-        return _implausible(self.network, history)
+        return history.implausible(self.network.prior_shape)
 
     def value(self, problem: Problem, history: History, archs: NDArray[np.int64]) -> NDArray[np.floating]:
         """What the cells are ranked by, ``(n,)``: measured cells that may be recommended; there is no latency limit."""

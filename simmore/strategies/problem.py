@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simmore import data, devices, proxies, space
+from simmore.models.readings import agree, implausible
 
 _FORBIDDEN = 10.0  # taken off the score of a cell that is not allowed: more than any latency can make up for
 _UNMEASURABLE = 2 * _FORBIDDEN  # a cell that is not allowed may still be measured
@@ -122,10 +123,19 @@ class Problem:
 
 
 class History:
-    """The steps of a search: cells and their latencies in ms, in order. A cell may come again."""
+    """The steps of a search: cells and their latencies in ms, in order. A cell may come again.
+
+    Attributes
+    ----------
+    steps
+        As they were added.
+    confirmed
+        Cells with two readings that agree: their latency counts, however implausible it is.
+    """
 
     def __init__(self, steps: Iterable[tuple[int, float]] = ()) -> None:
         self.steps: list[tuple[int, float]] = []
+        self.confirmed: set[int] = set()
         self._known: dict[int, float] = {}
         self._readings: dict[int, list[float]] = {}
         for arch, latency in steps:
@@ -146,8 +156,23 @@ class History:
         self.steps.append((int(arch), float(latency_ms)))
         readings = self._readings.setdefault(int(arch), [])
         if np.isfinite(latency_ms):
+            if any(agree(latency_ms, one) for one in readings):
+                self.confirmed.add(int(arch))
             readings.append(float(latency_ms))
         self._known[int(arch)] = float(np.median(readings)) if readings else np.inf
+
+    def revisit(self, arch: int) -> None:
+        """Append a step to a cell that is known, without measuring it again."""
+        self.steps.append((arch, self._known[arch]))
+
+    def revised(self, latency_ms: Mapping[int, float]) -> History:
+        """A copy in which cells have other latencies, in ms by NATS index."""
+        found = History()
+        found.steps = [(arch, latency_ms.get(arch, before)) for arch, before in self.steps]
+        found.confirmed = set(self.confirmed)
+        found._known = {arch: latency_ms.get(arch, before) for arch, before in self._known.items()}
+        found._readings = {arch: [one] if np.isfinite(one) else [] for arch, one in found._known.items()}
+        return found
 
     def __contains__(self, arch: int) -> bool:
         return arch in self._known
@@ -175,3 +200,20 @@ class History:
         """The distinct cells that did not fail, and their latencies in ms, ``(m,)`` each."""
         works = np.isfinite(self.latency_ms)
         return self.archs[works], self.latency_ms[works]
+
+    def implausible(self, shape: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Which of the distinct cells have a latency that cannot be right beside the others, ``(n,)``.
+
+        Parameters
+        ----------
+        shape
+            Latencies of a typical device in any unit, ``(cells,)``.
+        """
+        archs = self.archs
+        return implausible(shape, archs, self.latency_ms) & ~np.isin(archs, list(self.confirmed))
+
+    def usable(self, shape: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The distinct cells that a model can learn from, and their latencies in ms: finite and not implausible."""
+        archs, latency = self.archs, self.latency_ms
+        usable = np.isfinite(latency) & ~self.implausible(shape)
+        return archs[usable], latency[usable]

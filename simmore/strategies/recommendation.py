@@ -15,7 +15,6 @@ from simmore.devices import random_search_reward, reward
 from simmore.models import acquisition
 from simmore.models.posterior import Devices, Posterior, Sampler
 from simmore.models.prior import Prior
-from simmore.models.readings import implausible, informative
 from simmore.strategies.problem import History, Problem
 
 N_SAMPLES = 256
@@ -112,16 +111,16 @@ class ExpectedRange:
         self._regret_sampler: tuple[Problem, Sampler, NDArray[np.bool_]] | None = None
 
     def estimated_range_ms(self, history: History) -> tuple[float, float]:
-        samples = self._sampler.condition(history.archs, history.latency_ms)
+        samples = self._sampler.condition(*history.usable(self.prior.shape))
         fastest = float(np.median(samples.fastest_ms))
         return fastest, fastest + 1 / float((1 / samples.range_ms).mean())
 
     def implausible(self, history: History) -> NDArray[np.bool_]:
-        return implausible(self.prior.shape, history.archs, history.latency_ms)
+        return history.implausible(self.prior.shape)
 
     def predicted_ms(self, history: History) -> NDArray[np.float64]:
         """Predicted latencies of all cells, ``(cells,)`` in ms."""
-        return Posterior.of(self.prior, history.archs, history.latency_ms).predicted_ms()
+        return Posterior.of(self.prior, *history.usable(self.prior.shape)).predicted_ms()
 
     def expected_regret(self, problem: Problem, history: History, arch: int) -> float:
         """Mean over devices sampled from the posterior, each with its own best cell and its own random search."""
@@ -137,7 +136,7 @@ class ExpectedRange:
             sampler = Sampler(self.prior, cells, n=N_SAMPLES, rng=rng)
             self._regret_sampler = problem, sampler, np.isin(cells, reference)
         _, sampler, is_reference = self._regret_sampler
-        archs, latency = informative(self.prior.shape, history.archs, history.latency_ms)
+        archs, latency = history.usable(self.prior.shape)
         samples = sampler.condition(archs, latency)
         merit, noise = problem.merit[sampler.cells], rng.standard_normal(samples.latency_ms.shape, dtype=np.float32)
         if problem.max_latency_ms is not None:

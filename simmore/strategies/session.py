@@ -114,7 +114,7 @@ class Session:
                 break
             if arch not in self.history:
                 return self._measurable([arch])[0]
-            self.history.add(arch, self.history[arch])  # a cell that is known costs nothing
+            self.history.revisit(arch)  # a cell that is known costs nothing
         self._ended = True
         return None
 
@@ -165,7 +165,7 @@ class Session:
 
     def revise(self, latency_ms: Mapping[int, float]) -> None:
         """Replace latencies of measured cells, given in ms by NATS index: what came later may correct them."""
-        self.history = History((arch, latency_ms.get(arch, before)) for arch, before in self.history.steps)
+        self.history = self.history.revised(latency_ms)
 
     def recommend(self) -> Recommendation | None:
         """The best measured cell and its expected regret; None if none can be recommended."""

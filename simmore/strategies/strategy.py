@@ -46,7 +46,7 @@ def ask_batch(strategy: Strategy, history: History, rng: np.random.Generator, re
     if hasattr(strategy, "ask_batch"):
         cells: list[int] = strategy.ask_batch(history, rng, remaining, n)
         return cells
-    strategy, assumed = copy.deepcopy(strategy), History(history.steps)
+    strategy, assumed = copy.deepcopy(strategy), copy.deepcopy(history)
     measured = history.compiled[1]
     lie = float(np.median(measured)) if len(measured) else 1.0
     found: list[int] = []
@@ -55,7 +55,7 @@ def ask_batch(strategy: Strategy, history: History, rng: np.random.Generator, re
         if arch is None:
             break
         if arch in assumed:
-            assumed.add(arch, assumed[arch])
+            assumed.revisit(arch)
         else:
             assumed.add(arch, lie)
             found.append(arch)

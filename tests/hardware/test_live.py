@@ -222,6 +222,19 @@ def test_an_implausible_latency_is_measured_again(simulated):
     assert measured[5] == measured[6] and ended.found.trajectory["latency_ms"].max() < 10 * MEAN.max()
 
 
+def test_an_implausible_latency_that_is_measured_twice_counts(simulated, tmp_path, capsys):
+    def slow(arch):  # the cell that is measured third is a thousand times slower, whenever it is measured
+        return float(MEAN[arch]) * (1000 if arch == third else 1)
+
+    third = None
+    simulated(latency=slow)
+    third = int(search_live().found.trajectory["arch"].unique()[2])
+    measured = simulated(latency=slow)
+    found = search_live().found
+    assert measured.count(third) == 2 and found.implausible == []
+    assert found.trajectory.set_index("arch")["latency_ms"][third] > 100 * MEAN[third]
+
+
 def test_measurements_of_two_machines_are_never_mixed(simulated, own_cache):
     simulated(change=lambda k, one: dataclasses.replace(one, host="board" if k < 2 else "other board"))
     with pytest.raises(MeasurementFailed, match=r"measured by other board .*, but this search measures on board"):

@@ -132,8 +132,8 @@ def test_the_unit_of_time_does_not_matter(mixed, tables):
 def test_cells_that_do_not_compile_are_not_used(mixed, tables):
     latency = tables[2, [10, 20, 30]].copy()
     latency[1] = np.inf
-    one = Posterior.of(mixed, [10, 20, 30], latency)
-    assert one.archs.tolist() == [10, 30] and np.isfinite(one.predicted_ms()).all()
+    archs, finite = History(zip([10, 20, 30], latency, strict=True)).usable(mixed.shape)
+    assert archs.tolist() == [10, 30] and np.isfinite(Posterior.of(mixed, archs, finite).predicted_ms()).all()
 
 
 def test_a_small_fit_is_reproducible_and_is_read_as_it_was_written(tmp_path, monkeypatch):

@@ -7,8 +7,9 @@ from simmore import devices, proxies, space
 from simmore.experiments import comparison
 from simmore.models import Knowledge, implausible
 from simmore.models.posterior import Posterior
-from simmore.models.readings import TOO_FAST, TOO_SLOW, informative, resolution
+from simmore.models.readings import TOO_FAST, TOO_SLOW, resolution
 from simmore.strategies import BEST, History, Problem, Session, catalogue, recommendation, run
+from simmore.strategies.recommendation import ExpectedRange
 
 EVERYTHING = np.arange(space.N_ARCHS)
 
@@ -97,9 +98,22 @@ def test_a_model_learns_from_plausible_readings_alone():
     prior, archs = Knowledge().operations, np.array([5, 900, 7000, 12])
     latency = 20 * prior.shape[archs]
     wrong = latency * [1, 1000, 1, 1]
-    assert informative(prior.shape, archs, wrong)[0].tolist() == [5, 7000, 12]
-    one, other = Posterior.of(prior, archs, wrong), Posterior.of(prior, archs[[0, 2, 3]], latency[[0, 2, 3]])
-    np.testing.assert_array_equal(one.predicted_ms(), other.predicted_ms())
+    history = History(zip(archs, wrong, strict=True))
+    assert history.usable(prior.shape)[0].tolist() == [5, 7000, 12]
+    right = History(zip(archs[[0, 2, 3]], latency[[0, 2, 3]], strict=True))
+    np.testing.assert_array_equal(ExpectedRange(prior).predicted_ms(history), ExpectedRange(prior).predicted_ms(right))
+
+
+def test_an_implausible_reading_counts_when_a_second_one_agrees():
+    prior, archs = Knowledge().operations, np.array([5, 900, 7000, 12])
+    history = History(zip(archs, 20 * prior.shape[archs] * [1, 1000, 1, 1], strict=True))
+    history.revisit(900)  # a step to a known cell is no reading
+    assert history.implausible(prior.shape).tolist() == [False, True, False, False]
+    history.add(900, 1.3 * history[900])
+    assert history.implausible(prior.shape).any()
+    history.add(900, history[900])
+    assert history.usable(prior.shape)[0].tolist() == archs.tolist()
+    assert history.revised({900: 7.0}).confirmed == {900}
 
 
 @pytest.mark.parametrize("factor", [1000.0, 0.001])

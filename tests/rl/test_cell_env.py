@@ -84,10 +84,10 @@ def test_vectorised_single_and_plain_dynamics_agree_step_by_step(synthetic, conv
     single = [CellEnv(synthetic, conv_score) for _ in range(n)]
     for _ in range(2):
         observation = many.reset()
-        episodes = many._episodes
+        episodes = many.episodes
         for k, env in enumerate(single):  # the same devices and cells; how they are drawn is the samplers' matter
             env.reset(seed=k)
-            env._episode._sampler = OneDevice(episodes.operation_ms[k])
+            env._episode.sampler = OneDevice(episodes.operation_ms[k])
             env._episode.begin(np.random.default_rng(0))
             env._episode.archs[:] = episodes.archs[k]
             env._episode._observer.begin(env._episode.archs, env._episode.latency_ms())

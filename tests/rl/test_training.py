@@ -45,7 +45,7 @@ def test_an_interrupted_training_resumes_with_identical_results(tmp_path, monkey
         training.train(TINY, synthetic, conv_score, folder=tmp_path, progress=False)
     resumed = training.train(TINY, synthetic, conv_score, folder=tmp_path, progress=False)
     assert same(resumed.policy, whole.policy) and resumed.curve.equals(whole.curve)
-    monkeypatch.delattr(training, "_begin_rollout")  # a finished training is read back, not trained again
+    monkeypatch.delattr(training, "begin_rollout")  # a finished training is read back, not trained again
     finished = training.train(TINY, synthetic, conv_score, folder=tmp_path, progress=False)
     assert same(finished.policy, whole.policy) and finished.curve.equals(whole.curve)
 
