@@ -161,9 +161,7 @@ results.table(curves, "fig7_curves", digits=4)
 # devices and starts, with the interval over devices. `mean_device` is another policy that cannot adapt.
 
 # %%
-pairs = {"paper": "paper_blind", "controller": "controller_blind"}
-pairs = {seeing: unseeing for seeing, unseeing in pairs.items() if unseeing in main}
-gains = {name: summaries.difference(alone, unseeing, name) for name, unseeing in pairs.items()}
+gains = {name: summaries.difference(alone, blind_copy, name) for name, blind_copy in summaries.BLIND.items()}
 pd.DataFrame(gains, index=["adaptation gain", "low", "high"]).T.round(3)
 
 # %% [markdown]

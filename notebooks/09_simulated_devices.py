@@ -153,8 +153,9 @@ results.figure(figure, "fig15_calibration", frame, digits=4)
 # the right panel, points below the grey line mean that the true regret is smaller than the reported one. Bars are 95 %
 # intervals over devices.
 #
-# **Limits:** the widths of the simulated devices were chosen with these checks on these twelve design devices, so that
-# Figure 12 describes the design and does not test it. Twelve devices are too few to see a small error of calibration.
+# **Limits:** the widths of the simulated devices were chosen with these checks on these twelve design devices, and with
+# the likelihood of 10 and 30 of their cells under the fitted prior, so that Figure 12 describes the design and does not
+# test it. Twelve devices are too few to see a small error of calibration.
 # Each statistic is checked alone: a device may be typical in all of them and unusual in their combination.
 #
 # **A question to try:** which mechanism does each statistic need? Set one parameter of `devices.Simulated` to a

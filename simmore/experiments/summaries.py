@@ -17,6 +17,7 @@ from simmore.experiments.comparison import runs
 from simmore.strategies import BUDGET
 
 REGRETS = {"simple_regret": "best measured", "inference_regret": "recommended"}
+BLIND = {"paper": "paper_blind", "controller": "controller_blind"}  # copies that see no latencies
 
 
 def summary(frame: pd.DataFrame, budget: int = BUDGET) -> pd.DataFrame:
@@ -26,10 +27,11 @@ def summary(frame: pd.DataFrame, budget: int = BUDGET) -> pd.DataFrame:
     -------
     pandas.DataFrame
         By strategy, for the best cell measured and for the recommendation: ``mean`` with its interval ``low``,
-        ``high``, the ``worst`` device's mean, and both by the robust range: ``robust``, ``worst robust``.
+        ``high``, the ``worst`` device's mean, and both by the robust range: ``robust``, ``worst robust``. For policies
+        with a copy that sees no latencies, ``adaptation gain`` is the copy's mean regret less their own.
     """
-    rows = {}
-    for strategy in frame["strategy"].unique():
+    rows, names = {}, frame["strategy"].unique()
+    for strategy in names:
         row: dict[tuple[str, str], float] = {}
         for column, label in REGRETS.items():
             units = _units(runs(frame, strategy, budget, column))
@@ -37,7 +39,9 @@ def summary(frame: pd.DataFrame, budget: int = BUDGET) -> pd.DataFrame:
             row[label, "worst"] = runs(frame, strategy, budget, column).mean(axis=1).max()
             robust = runs(frame, strategy, budget, f"{column}_robust").mean(axis=1)
             row[label, "robust"], row[label, "worst robust"] = robust.mean(), robust.max()
-        rows[strategy] = row
+        blind = BLIND.get(str(strategy))
+        gain = difference(frame, blind, strategy, budget).value if blind in names else np.nan
+        rows[strategy] = {**row, ("recommended", "adaptation gain"): gain}
     return pd.DataFrame(rows).T.sort_values(("recommended", "mean"))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simmore import devices, paths, space
+from simmore.devices.simulated import fingerprint
 from simmore.errors import needs
 from simmore.files import replace
 from simmore.models.prior import (
@@ -47,10 +48,18 @@ def simulated_prior() -> Prior:
         factor = np.zeros((len(packed), basis.shape[1] + 1, basis.shape[1] + 1))
         factor[:, lower[0], lower[1]] = packed
         coarse = arrays.pop("coarse").astype(bool)
+        del arrays["fingerprint"]  # see `fitted_devices`
         others = {name: array.astype(np.float64) for name, array in arrays.items()}
         return Prior(SOURCE, mean, basis, Components(factor=factor, coarse=coarse, **others))
     except (SafetensorError, LookupError, TypeError, ValueError, OSError) as error:
         raise ValueError(f"{TABLE} holds no prior: {error}. Install the package again.") from error
+
+
+def fitted_devices() -> NDArray[np.float64]:
+    """`fingerprint` of the simulated devices that the package's prior was fitted to."""
+    from safetensors.numpy import load_file
+
+    return load_file(TABLE)["fingerprint"].astype(np.float64)
 
 
 def fit(
@@ -132,6 +141,7 @@ def save(prior: Prior) -> None:
         "factor": one.factor[:, lower[0], lower[1]].astype(np.float16),
         "noise": one.noise.astype(np.float32),
         "coarse": one.coarse.astype(np.uint8),
+        "fingerprint": fingerprint(),
     }
     assert prior.basis.shape[0] == space.N_ARCHS
     description = {"source": prior.source, "components": len(one)}

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from simmore import parallel, paths, space
+from simmore.devices.simulated import fingerprint
 from simmore.errors import needs
 from simmore.files import read_kept, replace
 from simmore.rl import context, context_episodes
@@ -136,7 +137,7 @@ def train(settings: Settings, *, folder: Path | None = None, progress: bool = Tr
     """
     origin = {
         "settings": dataclasses.asdict(settings),
-        "devices": "simulated",
+        "devices": [float(f"{value:.4g}") for value in fingerprint()],
         "versions": {name: version(name) for name in ("numpy", "torch")},
     }
     digest = hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()[:16]

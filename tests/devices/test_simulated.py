@@ -39,6 +39,17 @@ def test_compilers_remove_what_the_output_does_not_need_and_eager_frameworks_run
     assert (latency[eager, 0] > latency[eager, 1]).mean() > 0.9  # unless `none` costs as much
 
 
+def test_some_compilers_reduce_a_network_that_puts_out_zeros_to_a_constant(some: Simulated) -> None:
+    zero = space.to_arch("|nor_conv_3x3~0|+|nor_conv_3x3~0|skip_connect~1|+|none~0|none~1|none~2|")
+    alone = space.to_arch("|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
+    latency = some.latency([zero, alone])
+    folds = some.folding
+    assert folds.any() and (some.execution[folds] == COMPILED).all()
+    without_calls = folds & (some.framework == 0)
+    assert (latency[without_calls, 0] < 0.05 * latency[without_calls, 1]).all() and without_calls.any()
+    assert (latency[~folds & (some.execution == COMPILED), 0] > 0).all()
+
+
 def test_where_launches_dominate_operations_cost_the_same() -> None:
     assert simulated.launch_floor(0.01, 10.0, 4.0) == pytest.approx(simulated.launch_floor(1.0, 10.0, 4.0), rel=1e-3)
     assert simulated.launch_floor(1.0, 2.0, 1.0) == 3.0

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from simmore import data, devices, proxies, space
+from simmore.devices.simulated import fingerprint
 from simmore.models import Knowledge, acquisition, known, prior, simulated
 from simmore.models.posterior import Posterior, Sampler, extreme_cells
 from simmore.models.prior import from_tables, gaussian_prior
@@ -134,6 +135,11 @@ def test_cells_that_do_not_compile_are_not_used(mixed, tables):
     latency[1] = np.inf
     archs, finite = History(zip([10, 20, 30], latency, strict=True)).usable(mixed.shape)
     assert archs.tolist() == [10, 30] and np.isfinite(Posterior.of(mixed, archs, finite).predicted_ms()).all()
+
+
+def test_the_package_s_prior_was_fitted_to_the_simulated_devices_of_this_code():
+    """Where this fails, the simulated devices changed: `make train` fits the prior and trains the controllers anew."""
+    np.testing.assert_allclose(simulated.fitted_devices(), fingerprint(), rtol=1e-3)
 
 
 def test_a_small_fit_is_reproducible_and_is_read_as_it_was_written(tmp_path, monkeypatch):
