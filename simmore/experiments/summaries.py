@@ -40,7 +40,7 @@ def summary(frame: pd.DataFrame, budget: int = BUDGET) -> pd.DataFrame:
             robust = runs(frame, strategy, budget, f"{column}_robust").mean(axis=1)
             row[label, "robust"], row[label, "worst robust"] = robust.mean(), robust.max()
         blind = BLIND.get(str(strategy))
-        gain = difference(frame, blind, strategy, budget).value if blind in names else np.nan
+        gain = difference(frame, blind, strategy, budget).value if blind is not None and blind in names else np.nan
         rows[strategy] = {**row, ("recommended", "adaptation gain"): gain}
     return pd.DataFrame(rows).T.sort_values(("recommended", "mean"))
 

@@ -72,11 +72,14 @@ class Posterior:
         largest = log_weight.max()
         t, k = np.nonzero(log_weight > largest + np.log(_NEGLIGIBLE))
         weight = np.exp(log_weight[t, k] - largest)
-        seen_by, root = np.swapaxes(effect[t, k], 1, 2), one.root[k]  # (C, D, m), (C, D, D)
-        inner = np.linalg.cholesky(seen_by @ effect[t, k] + np.eye(root.shape[1]))
-        spread = root @ np.swapaxes(np.linalg.inv(inner), 1, 2)
-        pull = seen_by @ np.linalg.solve(covariance[t, k], apart[t, k][..., None])
-        found = centre[k] + (root @ pull)[..., 0]
+        # the measurements shrink m directions of the prior: (I + AᵀA)^(−1/2) from the eigenvectors of I + A Aᵀ
+        values, vectors = np.linalg.eigh(covariance[t, k])  # (C, m), (C, m, m)
+        vectors = np.swapaxes(vectors, 1, 2)
+        directions, root = vectors @ effect[t, k], one.root[k]  # (C, m, D), (C, D, D)
+        along = root @ np.swapaxes(directions, 1, 2)  # (C, D, m)
+        deviations = np.sqrt(values)[:, None]
+        spread = root - (along / (deviations * (1 + deviations))) @ directions
+        found = centre[k] + (along @ ((vectors @ apart[t, k][..., None]) / values[..., None]))[..., 0]
         found[:, 0] += log.mean()
         evidence = float(largest + np.log(np.exp(log_weight - largest).sum()))
         return cls(prior, archs, y, weight / weight.sum(), NOISE_SCALES[t], found, spread, evidence)

@@ -40,6 +40,7 @@ SMALLEST_NOISE = 0.003  # of a Gaussian process, in log latency
 REFERENCE = 64  # cells that are often the fastest or the slowest of a device
 RANGE_FEATURES, DECISION_FEATURES, RECOMMENDATION_FEATURES, SUMMARY_FEATURES = 5, 13, 10, 5
 LOWEST_LOG_EI = 1e-7
+_KEPT_BELIEFS = 32  # of the latest histories
 _BETAS = ("beta", "recommend_beta")
 # Gauss-Hermite quadrature over the log range
 _NODES, _NODE_WEIGHTS = np.array([-np.sqrt(3.0), 0.0, np.sqrt(3.0)]), np.array([1, 4, 1]) / 6
@@ -344,6 +345,19 @@ class ContextNetwork:
             Their log latencies relative to the mean of these, ``(n,)``.
         """
         archs, y = np.asarray(archs, dtype=np.int64), np.asarray(log_latency, dtype=np.float64)
+        key = archs.tobytes() + y.tobytes()
+        if key not in self._beliefs:
+            while len(self._beliefs) >= _KEPT_BELIEFS:
+                self._beliefs.pop(next(iter(self._beliefs)))  # the oldest
+            self._beliefs[key] = self._believe(archs, y)
+        return self._beliefs[key]
+
+    @cached_property
+    def _beliefs(self) -> dict[bytes, Belief]:
+        """The latest beliefs: the search and the recommendation ask for the same ones."""
+        return {}
+
+    def _believe(self, archs: NDArray[np.int64], y: NDArray[np.float64]) -> Belief:
         cells = self._cells
         seen = tokens_of(y, np.ones(len(y), dtype=bool))
         if self.blind:
