@@ -15,6 +15,7 @@ from matplotlib.ticker import PercentFormatter
 from simmore.plots.paper import BLUE, ORANGE, PAGE, RED
 
 _SEES = {True: ("sees latencies", BLUE, "o"), False: ("does not see them", "0.55", "s")}
+_SHORT = {"entropy maximisation": "max. entropy"}  # of long names, below an axis
 _STRATEGIES = {"expected_improvement": BLUE, "controller": RED, "paper": ORANGE}
 _UNITS = {
     "noise": "noise, standard deviation",
@@ -33,7 +34,8 @@ def _points(frame: pd.DataFrame, names: Sequence[str], ax: Axes) -> None:
             at = x + (-0.14 if sees else 0.14)
             ax.plot([at] * len(seeds), seeds, "_", color=colour, markersize=5)
             ax.plot(at, seeds.mean(), marker, color=colour, markersize=4, label=label if x == 0 else None)
-    ax.set_xticks(range(len(names)), names, rotation=60, ha="right")
+    ax.set_xticks(range(len(names)), [_SHORT.get(name, name) for name in names], rotation=60, ha="right")
+    ax.set_ylim(0, 1.08 * ax.dataLim.y1)
 
 
 def width(frame: pd.DataFrame, traces: pd.DataFrame, names: Sequence[str], titles: Mapping[str, str]) -> Figure:
@@ -53,7 +55,7 @@ def width(frame: pd.DataFrame, traces: pd.DataFrame, names: Sequence[str], title
     figure, axes = plt.subplots(1, len(titles) + 1, figsize=(PAGE, 2.9))
     for ax, (kind, title) in zip(axes, titles.items(), strict=False):
         _points(frame[frame["kind"] == kind], names, ax)
-        ax.set(title=title, ylim=(0, None))
+        ax.set_title(title)
     axes[0].set_ylabel("normalised regret")
     ax, right = axes[-1], axes[-1].twinx()
     own = traces[traces["choice"] == "entropy maximisation"]
@@ -86,7 +88,7 @@ def settings(frame: pd.DataFrame, names: Sequence[str]) -> Figure:
     figure, axes = plt.subplots(1, len(budgets), figsize=(PAGE, 2.5), sharey=True)
     for ax, budget in zip(axes, budgets, strict=True):
         _points(frame[frame["budget"] == budget], names, ax)
-        ax.set(title=f"{budget} measurements", ylim=(0, None))
+        ax.set_title(f"{budget} measurements")
     axes[0].set_ylabel("normalised regret")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
