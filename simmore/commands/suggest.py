@@ -48,7 +48,7 @@ def suggest_command(
     elif measured is not None and not (measured.is_file() and not measured.stat().st_size):
         archs, latency = data.measured_csv(measured)
         known = list(zip(archs.tolist(), latency.tolist(), strict=True))
-    budget = max(BUDGET, len(known) + batch)
+    budget = max(BUDGET, len({arch for arch, _ in known}) + batch)
     session = Session(strategy, problem, measured=known, budget=budget, start=start or None, seed=seed)
     cells = session.ask_batch(batch)
     files = _export(cells, export) if export is not None else {}
@@ -63,36 +63,36 @@ def suggest_command(
     if start:
         unused = ", which is not used: cells have been measured" if known else ""
         print(f"start         {output.cell_text(session.start)}{unused}")
-    _print(cells, files, found, problem, known, top)
+    _print(cells, files, found, session, top)
 
 
-def _print(cells: list[int], files: dict[int, list[str]], found: Any, problem: Any, known: list[Any], top: int) -> None:
+def _print(cells: list[int], files: dict[int, list[str]], found: Any, session: Any, top: int) -> None:
+    import numpy as np
+
     from simmore import space
     from simmore.commands import output
 
+    history, problem = session.history, session.problem
     for arch in cells:
         print(f"measure next  {output.cell_text(arch)}")
         for file in files.get(arch, []):
             print(f"              {file}")
     if not cells:
         print("measure next  nothing: no other cell is expected to be better")
-    if not known:
+    if not len(history):
         print("recommended   nothing yet: no cell has been measured")
         return
-    failed = sum(1 for _, latency in known if latency == float("inf"))
-    print(
-        f"measured      {len(known)} cell{'s' * (len(known) != 1)}" + (f", {failed} of them failed" if failed else "")
-    )
+    n, failed = len(history), int(np.isinf(history.latency_ms).sum())
+    print(f"measured      {n} cell{'s' * (n != 1)}" + (f", {failed} of them failed" if failed else ""))
     if found.arch is None:
-        why = "every measured cell failed" if failed == len(known) else "no measured cell keeps the limits"
+        why = "every measured cell failed" if failed == n else "no measured cell keeps the limits"
         print(f"recommended   nothing: {why}")
         return
     print(f"recommended   {output.cell_text(found.arch)}, {found.latency_ms:.4g} ms")
     if found.expected_regret is not None:
         print(f"regret        {output.regret(found.expected_regret, problem)}")
-    latency = dict(known)
     for place, arch in enumerate(found.ranked[:top] if top > 1 else [], start=1):
-        print(f"{place:>3}. {arch:5}  {latency[arch]:9.4g} ms  p {problem.score[arch]:.3f}  {space.to_string(arch)}")
+        print(f"{place:>3}. {arch:5}  {history[arch]:9.4g} ms  p {problem.score[arch]:.3f}  {space.to_string(arch)}")
 
 
 def _export(cells: list[int], folder: Path) -> dict[int, list[str]]:

@@ -22,6 +22,7 @@ import math
 import re
 import warnings
 import zlib
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,9 +69,12 @@ def latency_csv(path: str | Path) -> NDArray[np.float64]:
     DataError
         As in `measured_csv`.
     """
-    archs, latency_ms = measured_csv(path)
+    readings: dict[int, list[float]] = {}
+    for arch, latency in zip(*measured_csv(path), strict=True):
+        readings.setdefault(int(arch), []).append(float(latency))
     table = np.full(space.N_ARCHS, np.nan)
-    table[archs] = latency_ms
+    for arch, each in readings.items():
+        table[arch] = np.median([value for value in each if value < math.inf] or math.inf)
     return table
 
 
@@ -80,7 +84,7 @@ def measured_csv(path: str | Path) -> tuple[NDArray[np.int64], NDArray[np.float6
     Returns
     -------
     archs : (n,) int64
-        NATS indices of the measured cells, in the order of their first rows.
+        NATS indices of the measured cells, a row each; a cell may come again.
     latency_ms : (n,) float64
         Latency in ms; inf for a cell that failed.
 
@@ -99,17 +103,13 @@ def measured_csv(path: str | Path) -> tuple[NDArray[np.int64], NDArray[np.float6
     notes: list[str] = []
     table = _table(file, notes)
     archs, latency_ms = _archs(file, table.rows), _milliseconds(file, table, notes)
-    readings: dict[int, list[float]] = {}
-    for arch, latency in zip(archs, latency_ms, strict=True):
-        readings.setdefault(arch, []).append(latency)
-    if repeated := sum(len(each) > 1 for each in readings.values()):
+    if repeated := sum(n > 1 for n in Counter(archs).values()):
         notes.append(
             f"{_count(repeated, 'cell has', 'cells have')} several rows, combined by the median of the finite latencies"
         )
     for note in notes:
         warnings.warn(f"{file}: {note}.", InputWarning, stacklevel=2)
-    medians = [np.median([value for value in each if value < math.inf] or math.inf) for each in readings.values()]
-    return np.array(list(readings), dtype=np.int64), np.array(medians, dtype=np.float64)
+    return np.array(archs, dtype=np.int64), np.array(latency_ms, dtype=np.float64)
 
 
 class _Row(NamedTuple):

@@ -172,14 +172,17 @@ class Session:
         return recommendation.recommend(self.rule, self.problem, self.history)
 
     def trajectory(self) -> pd.DataFrame:
-        """A row a step: ``step, arch, latency_ms, score, val_accuracy, n_measured`` (distinct cells so far)."""
+        """A row a step: ``step, arch, latency_ms, score, val_accuracy, n_measured`` (distinct cells so far).
+
+        The latency is what all readings of the cell give together.
+        """
         archs = np.array([arch for arch, _ in self.history.steps], dtype=np.int64)
         first = ~pd.Series(archs).duplicated().to_numpy()
         return pd.DataFrame(
             {
                 "step": np.arange(len(archs)),
                 "arch": archs,
-                "latency_ms": np.array([latency for _, latency in self.history.steps], dtype=np.float64),
+                "latency_ms": np.array([self.history[int(arch)] for arch in archs], dtype=np.float64),
                 "score": self.problem.score[archs],
                 "val_accuracy": data.accuracy(self.problem.dataset)[archs],
                 "n_measured": np.cumsum(first),

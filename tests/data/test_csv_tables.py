@@ -211,10 +211,13 @@ def test_measured_cells_are_in_the_order_of_their_rows(tmp_path):
     assert measured(tmp_path, "7,3.5", "0,2", f"{space.to_string(5)},1") == ([7, 0, 5], [3.5, 2, 1])
 
 
-def test_repeated_rows_of_a_cell_are_combined_by_the_median_of_the_finite_ones(tmp_path):
+def test_repeated_rows_of_a_cell_are_readings_of_which_a_table_has_the_median_of_the_finite_ones(tmp_path):
     rows = ["7,9", "0,1", "7,1", f"{space.to_string(0)},2", "7,3", "7,failed", "5,6"]
     says = "2 cells have several rows, combined by the median of the finite latencies"
-    assert noted(tmp_path, *rows, says=says) == ([7, 0, 5], [3, 1.5, 6])
+    assert noted(tmp_path, *rows, says=says) == ([7, 0, 7, 0, 7, 7, 5], [9, 1, 1, 2, 3, np.inf, 6])
+    with pytest.warns(InputWarning, match=says):
+        latency_ms = data.latency_csv(table(tmp_path, rows))
+    assert latency_ms[[7, 0, 5]].tolist() == [3, 1.5, 6] and np.isnan(latency_ms).sum() == space.N_ARCHS - 3
 
 
 @pytest.mark.parametrize("word", ["failed", "FAILED", " Failed ", "-1", "-1.0", "inf", "Infinity", "nan", "NaN"])
