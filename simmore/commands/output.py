@@ -67,7 +67,8 @@ def warn_implausible(found: Search) -> None:
     for arch in found.implausible:
         latency = found.trajectory.loc[found.trajectory["arch"] == arch, "latency_ms"].median()
         print(
-            f"cell {arch}: {latency:,.4g} ms is implausible beside the others: measure it again (it is left out until a second reading agrees)",
+            f"cell {arch}: {latency:,.4g} ms is implausible beside the others: measure it again "
+            "(it is left out until a second reading agrees)",
             file=sys.stderr,
         )
 
