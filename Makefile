@@ -25,8 +25,7 @@ export SIMMORE_MIRROR ?= $(MIRROR)
 endif
 
 # these search all devices with many strategies and take longer than the others together: a target of their own
-PAPER := 01_proxy_accuracy 02_synthetic_devices 03_training 04_search_trajectories 06_latency_prediction 07_your_machine 09_simulated_devices \
-  11_training_choices
+PAPER := 01_proxy_accuracy 02_synthetic_devices 03_training 04_search_trajectories 06_latency_prediction 07_your_machine 09_simulated_devices 11_training_choices
 COMPARISON := 05_search_quality 10_how_far_from_xi 12_disturbed_measurements
 EXPLORER := 08_explore_devices
 executed = $(1:%=$(BUILD)/notebooks/%.ipynb)

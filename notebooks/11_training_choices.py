@@ -30,7 +30,7 @@ figures = ""  # folder for the figures; empty: the project's own
 
 # %%
 from simmore import paths
-from simmore.experiments import record, statistics
+from simmore.experiments import record
 from simmore.experiments import training_choices as choices
 from simmore.plots import choices as plots
 
@@ -64,17 +64,8 @@ results.figure(figure, "fig14_width", frame, digits=4)
 # %% [markdown]
 # The mean over seeds, with 95 % intervals over seeds:
 
-
 # %%
-def table(part):
-    """Mean and interval over seeds for each choice and kind of devices, with and without seeing latencies."""
-    seeds = part.groupby(["choice", "kind", "sees", "seed"], sort=False)["regret"].mean().unstack()
-    found = statistics.interval(seeds.to_numpy().T)
-    cells = [f"{m:.3f} [{a:.3f}, {b:.3f}]" for m, a, b in zip(*found, strict=True)]
-    return seeds.iloc[:, 0].to_frame().assign(regret=cells)["regret"].unstack(["kind", "sees"])
-
-
-table(ten[ten["choice"].isin(widths)])
+choices.table(ten[ten["choice"].isin(widths)])
 
 # %% [markdown]
 # ## T, γ and the history
@@ -86,7 +77,7 @@ figure = plots.settings(measured, names)
 results.figure(figure, "fig16_training", measured, digits=4)
 
 # %%
-table(ten[ten["choice"].isin(names)])
+choices.table(ten[ten["choice"].isin(names)])
 
 # %% [markdown]
 # **What to see:** where the marks of a choice with and without latencies lie close together, the policy hardly uses

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from simmore import data, devices, parallel, paths, proxies, space
 from simmore.devices import Device, SyntheticDevices, TableDevice
-from simmore.experiments import comparison
+from simmore.experiments import comparison, statistics
 from simmore.files import read_kept
 from simmore.files import replace as write
 from simmore.rl import entropy, mdp, training
@@ -176,6 +176,16 @@ def run_all(*, n_jobs: int = -1) -> None:
 def results() -> tuple[pd.DataFrame, pd.DataFrame]:
     """What `run_all` wrote: regrets (``choice, seed`` and the columns of `judge`), and traces of entropy."""
     return pd.read_csv(TABLE), pd.read_csv(TRACES)
+
+
+def table(part: pd.DataFrame) -> pd.DataFrame:
+    """Mean regret with its interval over seeds, as text: a row a choice, a column a kind of devices and `sees`."""
+    by = ["choice", "kind", "sees"]
+    seeds = part.pivot_table(index=by, columns="seed", values="regret", sort=False)
+    found = statistics.interval(seeds.to_numpy().T)
+    text = [f"{mean:.3f} [{low:.3f}, {high:.3f}]" for mean, low, high in zip(*found, strict=True)]
+    rows = seeds.index.to_frame(index=False).assign(regret=text)
+    return rows.pivot_table(index="choice", columns=["kind", "sees"], values="regret", aggfunc="first", sort=False)
 
 
 def _run(task: tuple[Choice, int, str], score: NDArray[np.float64]) -> tuple[str, tuple[pd.DataFrame, pd.DataFrame]]:
