@@ -14,13 +14,36 @@
 # %% [markdown]
 # # 1 · Do training-free scores know accuracy?
 #
-# The paper never trains a network while it searches. It ranks cells by $p$, the mean of three scores that a freshly
-# initialised network shows: NASWOT, LogSynflow and SkipScore (section 2.1). This notebook
+# **Question.** Training a network takes hours. Can a score that needs no training tell which networks become accurate?
+# The paper relies on such a score (section 2.1, Figure 3; claims 1 and 7).
 #
-# - rebuilds **Figure 3**: validation accuracy against $p$, for all 15,625 cells, on three data sets;
-# - scores a few random cells here and now, and compares them with the stored table;
-# - compares this project's scores with the published ones, and all of them with simpler ways to rank (**Figure S1**);
-# - asks what each of the three terms adds, and checks claims 1 and 7.
+# **Idea.** A search space is a set of networks to choose from. Here a network is a stack of equal *cells*. A cell has
+# four nodes, 0 to 3, which are feature maps. One of five operations stands on each of its six edges, so there are
+# $5^6$ = 15,625 cells. The paper scores a freshly initialised network in three ways. NASWOT asks how differently the
+# network responds to different images, LogSynflow how strongly its weights act on its output, and SkipScore how far its
+# skip connections reach. Their mean is the score $p$.
+#
+# **Equation.** For a cell $h$,
+#
+# $$
+# \begin{aligned}
+# \mathrm{NASWOT}(h) &= \log\,\lvert\det K\rvert, \qquad
+# K_{ab} = c_a^\top c_b + (1 - c_a)^\top (1 - c_b), \\
+# \mathrm{LogSynflow}(h) &= \sum_w \left\lvert w \, \log\left(1 + \frac{\partial R}{\partial w}\right)\right\rvert, \\
+# \mathrm{SkipScore}(h) &= \frac{1}{\lvert S \rvert} \sum_{(i, j) \in S} (j - i - 1), \\
+# p(h) &= \frac{1}{3} \sum_{k=1}^{3} \frac{s_k(h) - \min_{h'} s_k(h')}{\max_{h'} s_k(h') - \min_{h'} s_k(h')}.
+# \end{aligned}
+# $$
+#
+# - $c_a$ is the code of image $a$: a 1 for every ReLU that is active, a 0 for every other one. $K_{ab}$ counts the
+#   ReLUs that treat the images $a$ and $b$ alike. The batch has 64 images.
+# - $w$ runs over the weights of convolutions and of the linear layer. Each is replaced by its absolute value, and batch
+#   normalisation is switched off. $R$ is the sum of the outputs for an input of ones.
+# - $S$ is the set of edges $i \to j$ that hold a skip connection. SkipScore is 0 if there is none.
+# - $s_1, s_2, s_3$ are the three scores. Each is scaled to $[0, 1]$ over all cells $h'$, so $p(h) \in [0, 1]$.
+#
+# **In this notebook.** Figure 3: validation accuracy against $p$, all cells, three data sets. Figure S1: other ways to
+# rank cells. A few cells are scored live, and our scores are compared with the published ones.
 
 # %% tags=["parameters"]
 seed = 0
@@ -36,14 +59,24 @@ import pandas as pd
 import simmore
 from simmore import data, devices, paths, proxies, space
 from simmore.experiments import record, score_checks, statistics
+from simmore.plots import drawings
 from simmore.plots import paper as plots
 
 results = record.Recorder("01_proxy_accuracy", figures or paths.FIGURES, seed=seed, quick=quick)
 rng = np.random.default_rng(seed)
 
 # %% [markdown]
-# All cells with their accuracy (NATS-Bench, 200 epochs, mean over seeds) and this project's own scores, which were
-# computed from noise images: no data set is involved, only its image size and its number of classes.
+# Cell 0 of NATS-Bench. Its three skip connections are on the edges 1→2, 1→3 and 2→3, so that its SkipScore is
+# $(0 + 1 + 0) / 3 = 1/3$.
+
+# %%
+ax = drawings.cell(space.to_ops(0))
+
+# %% [markdown]
+# All cells with their validation accuracy (NATS-Bench, 200 epochs, mean over seeds) and this project's own scores. They
+# are computed from noise images. They depend on a data set only by its image size and its number of classes.
+#
+# **Table 1.1.** The cells of CIFAR-10: three scores without a unit, $p$, and validation accuracy in %.
 
 # %%
 columns = ["naswot", "logsynflow", "skip"]
@@ -62,7 +95,7 @@ cells["cifar10"].describe().round(3)
 sample = rng.choice(space.N_ARCHS, size=3 if quick else 6, replace=False)
 started = time.perf_counter()
 live = simmore.score(sample, dataset="cifar10")
-print(f"{(time.perf_counter() - started) / len(sample):.2f} s a network, one core")
+print(f"{(time.perf_counter() - started) / len(sample):.2f} s per network, one core")
 live[columns].join(cells["cifar10"][columns].add_suffix("_stored"))
 
 # %%
