@@ -70,7 +70,7 @@ def searches(
     Returns
     -------
     pandas.DataFrame
-        The columns `COLUMNS`, a row a search and number of measurements. ``range_percentile`` (0 to 100) is the share
+        The columns `COLUMNS`, a row per search and number of measurements. ``range_percentile`` (0 to 100) is the share
         of the posterior's samples whose range is below the true one.
     """
     problem = problem or Problem.of()

@@ -82,7 +82,7 @@ def regrets(
     Returns
     -------
     pandas.DataFrame
-        The columns `COLUMNS`, a row a search; the amount of a real device is 0.
+        The columns `COLUMNS`, a row per search; the amount of a real device is 0.
     """
     cases = [*made(n, seed=seed), *(("real", 0.0, device) for device in real)]
     frame = comparison.compare(

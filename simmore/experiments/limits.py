@@ -95,7 +95,7 @@ def constrained(
 def _recommendations(
     task: tuple[int, tuple[str, devices.Device, float]], problem: Problem, n_starts: int
 ) -> tuple[int, pd.DataFrame]:
-    """One strategy on one device under one limit, a row a start."""
+    """One strategy on one device under one limit, a row per start."""
     number, (name, device, limit) = task
     limited = dataclasses.replace(problem, max_latency_ms=limit)
     rows = []

@@ -146,7 +146,7 @@ def training_curves(curves: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     curves
-        ``seed``, ``timestep`` and the metrics, a row an evaluation.
+        ``seed``, ``timestep`` and the metrics, a row per evaluation.
 
     Returns
     -------
