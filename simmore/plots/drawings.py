@@ -163,11 +163,12 @@ def policy_network(
     for k, size in enumerate(layer_sizes[1:-1]):
         _box(ax, (46 + 6.5 * k, 18, 4, 20), "0.88", f"{size} tanh units", rotation=90)
         _arrow(ax, (43.2 + 6.5 * k, 28), (45.8 + 6.5 * k, 28))
+    ax.text(50.5, 40.5, "policy $\\pi_\\theta$", ha="center", fontsize=8)
     right = 46 + 6.5 * (len(layer_sizes) - 3) + 4
     for name, choices, bottom in zip(outputs, outputs.values(), (27, 11), strict=True):
-        _probabilities(figure, name, choices, (0.695, bottom / 52, 0.09, 0.3 if bottom == 27 else 0.24))
+        _probabilities(figure, name, choices, (0.695, bottom / 52, 0.075, 0.3 if bottom == 27 else 0.24))
         _arrow(ax, (right + 0.3, 28), (right + 2.8, bottom + 7))
-    _arrow(ax, (79.0, 27), (84.0, 27))
+    _arrow(ax, (77.2, 27.9), (79.5, 27.9))
     ax.text(72, 47.5, "action $a_t$: probabilities\nof edge and operation", ha="center", fontsize=8)
     _box(ax, (84, 8, 14, 6), "white", "device")
     _arrow(ax, (91, 18.5), (91, 14.4))
