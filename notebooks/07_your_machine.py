@@ -18,21 +18,21 @@
 # that runs this notebook?
 #
 # **Idea.** A *device* is hardware and a runtime: the program that compiles and runs a network, such as ONNX Runtime.
-# This notebook compiles networks, measures their latencies and searches meanwhile. It then looks at four *benchmarked
+# This notebook compiles networks, and measures their latencies during a search. It then looks at four *benchmarked
 # runtimes*, in which this project measured all cells on a server CPU.
 #
 # **Equation.** A computer is busy with other things, and changes its speed. A network is therefore timed in several
-# rounds, and each time a reference network $h_0$ beside it. The latency of the cell $h$ is
+# rounds, and each time a reference network $h_\text{ref}$ beside it. The latency of the cell $h$ is
 #
 # $$
-# \ell(h) = m(h) \cdot \frac{\operatorname{median}_k m_k(h_0)}{m_h(h_0)}, \qquad
+# \ell(h) = m(h) \cdot \frac{\operatorname{median}_k m_k(h_\text{ref})}{m_h(h_\text{ref})}, \qquad
 # m(h) = \operatorname{median}_{j} \; \operatorname{median}_{i} \; t_{ij}(h)
 # $$
 #
 # - $t_{ij}(h)$ is the time of run $i$ in round $j$. Runs that another program interrupted are left out.
 # - $m(h)$ is the median over rounds of the median of each round.
-# - $m_h(h_0)$ is the latency of the reference network measured beside $h$, and $m_k(h_0)$ that measured beside cell
-#   $k$.
+# - $m_h(h_\text{ref})$ is the latency of the reference network measured beside $h$, and $m_k(h_\text{ref})$ that
+#   measured beside cell $k$.
 #
 # **In this notebook.** A few cells in every runtime. A live search from ten measurements, and how long measuring all
 # cells would take. Figure S2: how alike the measured devices are, and whether Ξ could have drawn them. Searches on the

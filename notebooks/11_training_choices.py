@@ -22,7 +22,7 @@
 # and three seeds. A policy is judged by the simple regret (notebook 04): that of the best cell among the first ten (or
 # three, or five) different ones that it visits. Every policy is also judged without seeing latencies: it is shown the
 # latency of the first cell at every step. The difference is what it gains by measuring. The trainings take twenty
-# minutes, so that their results are read from a table of the package (`make training-choices` makes it anew).
+# minutes, so that their results are read from a table of the package (`make training-choices` computes it again).
 
 # %% tags=["parameters"]
 seed = 0

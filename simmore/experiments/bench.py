@@ -1,4 +1,4 @@
-"""How fast and how large: every figure that the README promises, measured in one run (``make bench``)."""
+"""Speed and memory: every number of the README's table, measured in one run (``make bench``)."""
 
 from __future__ import annotations
 

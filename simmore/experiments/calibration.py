@@ -52,7 +52,7 @@ def simulated_devices(n: int, *, seed: int = SEED) -> list[Device]:
 def searches(
     tested: Iterable[Device], source: str, *, n_starts: int = 4, problem: Problem | None = None, n_jobs: int = -1
 ) -> pd.DataFrame:
-    """Search devices by expected improvement without tables, and compare what is predicted with what is true.
+    """Search devices by expected improvement without tables, and compare predictions with true values.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is checked, with the thresholds: nine claims of the paper, and the goals of this project."""
+"""Nine claims of the paper and the goals of this project, with the thresholds of their verdicts."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Claim:
     needs
         Devices whose tables the figure is about. If one is missing, the claim is not evaluated.
     devices
-        What these devices are called in the table.
+        Name of these devices in the table.
     refuted_if
-        What would have refuted a claim of the paper.
+        A result that would have refuted a claim of the paper.
     """
 
     claim: str

@@ -1,4 +1,4 @@
-"""How far a device may lie from Ξ, the distribution that the paper's policy is trained on.
+"""Regret on devices at growing distances from Ξ, the distribution that the paper's policy is trained on.
 
 The paper leaves this open. Devices at growing distances are made in two ways: Ξ with wider Gaussians, and mixtures of
 an additive device with a simulated one, whose structure Ξ does not have.

@@ -1,4 +1,4 @@
-"""Figures that claims of the paper are judged by: what training gains, and whether recommendations fit the device."""
+"""Evidence for claims of the paper: the gain of training, and whether recommendations fit their device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What disturbed measurements cost a search: noise, drift, timers with coarse steps, and cells that fail."""
+"""Regret of a search with disturbed measurements: noise, drift, timers with coarse steps, and cells that fail."""
 
 from __future__ import annotations
 
