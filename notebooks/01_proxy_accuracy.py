@@ -105,7 +105,10 @@ for name in columns:
     np.testing.assert_allclose(live[name], cells["cifar10"].loc[live.index, name], rtol=1e-4)
 
 # %% [markdown]
-# How well does each score rank the cells? Spearman's and Kendall's rank correlation with accuracy.
+# How well does each score rank the cells?
+#
+# **Table 1.3.** Spearman's and Kendall's rank correlation of each score with validation accuracy. Both are 1 if the
+# order of the cells is the same, and 0 for a random order.
 
 # %%
 names = ["score", *columns]
@@ -127,8 +130,11 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# The best cell of a device, $h^*$, maximises $p + \bar\ell$. It differs from device to device. The figure shows HELP's
-# six test devices if their tables are on this machine, and the benchmarked runtimes of this project otherwise.
+# The best cell of a device, $h^*$, has the highest reward $p + \bar\ell$, where $\bar\ell$ is 1 for the fastest cell of
+# the device and 0 for the slowest (notebook 02). It differs from device to device.
+#
+# **Figure 3.** A row for each data set. Left: the score $p$, and $h^*$ of HELP's six test devices if their tables are
+# on this machine, of the benchmarked runtimes of this project otherwise. Right: the three terms of $p$.
 
 # %%
 shown = devices.test_devices()
@@ -146,36 +152,48 @@ results.table(tables["cifar100"], "fig3_proxy_accuracy_cifar100")
 results.table(tables["ImageNet16-120"], "fig3_proxy_accuracy_imagenet16_120")
 
 # %% [markdown]
-# Are the scores the published ones? FreeREA's are means of three initialisations, from real images; these are one,
-# from noise.
+# Are the scores the published ones? Those of FreeREA are means over three initialisations, computed from real images.
+# Ours have one initialisation and noise images.
+#
+# **Table 1.4.** Rank correlations of our scores with the published ones, and share of the published top 5 % of the
+# cells that is in our top 5 %.
 
 # %%
 agreement = score_checks.agreement()
 agreement.round(3)
 
 # %% [markdown]
-# How much chance is in one initialisation? Three of them, for 300 random cells.
+# How much depends on the random weights? 300 random cells are scored with three initialisations.
+#
+# **Table 1.5.** Standard deviation over initialisations relative to the mean (median over cells), and Spearman's
+# correlation between two initialisations.
 
 # %%
 spread = score_checks.spread(pd.read_csv(score_checks.SPREAD))
 spread.round(4)
 
 # %% [markdown]
-# Everything that could rank cells, against validation and test accuracy. NASWOT is also there from noise that has the
-# spectrum of natural images, for the same 1,000 random cells as from white noise.
+# **Figure S1.** All scores that could rank cells, compared with validation and test accuracy. NASWOT is also computed
+# from noise that has the spectrum of natural images, for 1,000 random cells, and from white noise for the same cells.
 
 # %%
 parts = [score_checks.correlations(dataset) for dataset in data.DATASETS]
 ranked = pd.concat(parts, ignore_index=True)
 results.figure(plots.score_correlations(ranked), "figS1_scores", ranked)
 
+# %% [markdown]
+# **Table 1.6.** Spearman's correlation with validation accuracy.
+
 # %%
 validation = ranked[ranked["against"] == "validation"]
 validation.pivot_table(index="score", columns="dataset", values="spearman", sort=False).round(3)
 
 # %% [markdown]
-# What does each term add? $p$ without it: its rank correlation, and how good the devices' optima then are, when
-# accuracy itself takes $p$'s place in the reward (0: the best cell there is; 1: random search).
+# What does each term of $p$ add? One term is left out at a time.
+#
+# **Table 1.7.** Spearman's correlation with validation accuracy of $p$ without the term, and the normalised regret of
+# the device's best cell by this score. Here accuracy takes the place of $p$ in the reward that judges the cell. A
+# regret of 0 is the best cell, and 1 is what random search finds (notebook 04).
 
 # %%
 terms = pd.concat([score_checks.leave_one_out(dataset, shown) for dataset in data.DATASETS])
@@ -183,9 +201,11 @@ results.table(terms, "score_terms")
 terms.pivot_table(index="without", columns="dataset", values=["spearman", "regret"], sort=False).round(3)
 
 # %% [markdown]
-# Claims 1 and 7. Random networks are timed one by one on one core, in processor time: by the plain implementation
-# (`proxies.definitions`), and by the fast one. In a job over all cells the fast one takes less, because it scores
-# networks that compute the same function together.
+# Random networks are timed one by one on one core, in processor time, with the plain implementation
+# (`proxies.definitions`) and with the fast one. For all cells together the fast one needs less time per network,
+# because it scores networks that compute the same function only once.
+#
+# **Table 1.8.** The verdicts on claims 1 and 7.
 
 # %%
 rho = {dataset: correlations[dataset]["score"][0] for dataset in data.DATASETS}
@@ -206,7 +226,12 @@ if len(agreement):
     print(f"own against published scores: at least {agreement['spearman'].min():.3f} Spearman")
 
 # %% [markdown]
-# **What to see:** p ranks the cells, but not better than its parts do, because SkipScore alone is hardly correlated
-# with accuracy. The last table shows what each term adds, to the rank correlation and to the devices' best cells.
-# SkipScore keeps the search away from cells that are only fast. Two initialisations rank almost alike, so chance
-# matters little.
+# **What to see:** $p$ ranks the cells, but not better than two of its terms do, because SkipScore alone is hardly
+# correlated with accuracy. Table 1.7 shows what each term adds. SkipScore keeps the search away from cells that are
+# only fast. Two initialisations rank the cells almost alike, so that chance matters little.
+#
+# **Limits:** a rank correlation over all cells does not say how good the best-scored cells are, and these are the ones
+# that a search recommends. The accuracies are those of one training recipe, with two or three seeds per cell.
+#
+# **A question to try:** take only the cells that are faster than the median on one device. How much of the rank
+# correlation is left there?
