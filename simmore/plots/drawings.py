@@ -148,14 +148,13 @@ def policy_network(
     before, after
         Digits of the current cell and of the edited one, ``(6,)`` each.
     """
-    figure = plt.figure(figsize=(PAGE, 3.5), layout="none")
-    ax = figure.add_axes((0, 0, 1, 1))
+    figure, ax = plt.subplots(figsize=(PAGE, 3.5))
     ax.set(xlim=(0, 100), ylim=(0, 52))
     ax.axis("off")
     edited = np.flatnonzero(np.asarray(before) != np.asarray(after))
-    cell(before, figure.add_axes((0.005, 0.52, 0.2, 0.28)), labels=False, size=0.8)
+    cell(before, ax.inset_axes((0.005, 0.52, 0.2, 0.28)), labels=False, size=0.8)
     marked = int(edited[0]) if len(edited) else None
-    cell(after, figure.add_axes((0.795, 0.42, 0.2, 0.28)), changed=marked, labels=False, size=0.8)
+    cell(after, ax.inset_axes((0.795, 0.42, 0.2, 0.28)), changed=marked, labels=False, size=0.8)
     ax.text(10.5, 44, "state $s_t$: cell $h_t$,\nits latency, history", ha="center", fontsize=8)
     ax.text(89.5, 39.5, "next cell $h_{t+1}$,\none edge edited", ha="center", fontsize=8)
     _input(ax, parts, 41, layer_sizes[0])
@@ -166,7 +165,7 @@ def policy_network(
     ax.text(50.5, 40.5, "policy $\\pi_\\theta$", ha="center", fontsize=8)
     right = 46 + 6.5 * (len(layer_sizes) - 3) + 4
     for name, choices, bottom in zip(outputs, outputs.values(), (27, 11), strict=True):
-        _probabilities(figure, name, choices, (0.695, bottom / 52, 0.075, 0.3 if bottom == 27 else 0.24))
+        _probabilities(ax, name, choices, (0.695, bottom / 52, 0.075, 0.3 if bottom == 27 else 0.24))
         _arrow(ax, (right + 0.3, 28), (right + 2.8, bottom + 7))
     _arrow(ax, (77.2, 27.9), (79.5, 27.9))
     ax.text(72, 47.5, "action $a_t$: probabilities\nof edge and operation", ha="center", fontsize=8)
@@ -192,10 +191,10 @@ def _input(ax: Axes, parts: Sequence[tuple[str, int]], right: float, size: int) 
 
 
 def _probabilities(
-    figure: Figure, name: str, choices: Mapping[str, float], place: tuple[float, float, float, float]
+    parent: Axes, name: str, choices: Mapping[str, float], place: tuple[float, float, float, float]
 ) -> None:
     """Bars of one part of the action, the most likely in the strong colour."""
-    ax = figure.add_axes(place)
+    ax = parent.inset_axes(place)
     values = list(choices.values())
     ax.barh(range(len(values)), values, color=[ORANGE if value == max(values) else "0.8" for value in values])
     ax.set_yticks(range(len(values)), list(choices), fontsize=7)

@@ -27,7 +27,8 @@ def _close():
 def texts(figure):
     """Visible texts of a figure, with their boxes in pixels."""
     figure.canvas.draw()
-    unseen = {label for ax in figure.axes for label in _unseen(ax)}
+    axes = [each for ax in figure.axes for each in (ax, *ax.child_axes)]
+    unseen = {label for ax in axes for label in _unseen(ax)}
     shown = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
     return [(text, text.get_window_extent()) for text in shown if text not in unseen]
 
