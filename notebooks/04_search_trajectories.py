@@ -73,7 +73,7 @@ facts = [(name, f.arch_str, f.latency_ms, f.n_measured) for name, f in found.ite
 pd.DataFrame(facts, columns=["device", "recommendation", "latency (ms)", "cells measured"])
 
 # %% [markdown]
-# One of these searches, cell by cell, with the true rewards. The red edge was edited.
+# One of these searches, cell by cell, with the true rewards. Edited edges are marked in red.
 
 # %%
 latency = {d.name: d.latency_ms(everything) for d in shown}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -24,7 +24,7 @@ _WIDTHS = (0.9, 1.3, 1.8, 2.6, 1.8)  # of lines, in the order of space.OPERATION
 
 
 def cell(
-    ops: ArrayLike, ax: Axes | None = None, *, changed: int | None = None, labels: bool = True, size: float = 1.0
+    ops: ArrayLike, ax: Axes | None = None, *, changed: Collection[int] = (), labels: bool = True, size: float = 1.0
 ) -> Axes:
     """A cell: four nodes (feature maps), and an arrow for the operation on each edge; `none` is dotted.
 
@@ -33,7 +33,7 @@ def cell(
     ops
         Digits of the operations, ``(6,)``, in the order of `space.EDGES`.
     changed
-        An edge to mark in red, by its place in `space.EDGES`.
+        Edges to mark in red, by their places in `space.EDGES`.
     labels
         Write the operations beside their edges.
     size
@@ -42,7 +42,7 @@ def cell(
     ax = ax or plt.subplots(figsize=(4.4, 2.1))[1]
     for place, (edge, operation) in enumerate(zip(space.EDGES, np.asarray(ops).tolist(), strict=True)):
         curve = _curve(*edge)
-        if place == changed:
+        if place in changed:
             ax.plot(*curve.T, color=RED, linewidth=7 * size, alpha=0.3, solid_capstyle="round", zorder=1)
         arrow: dict[str, Any] = {
             "arrowstyle": "-|>,head_length=0.5,head_width=0.25",
@@ -108,7 +108,7 @@ def devices(operation_ms: Mapping[str, ArrayLike]) -> Figure:
 
 
 def episode(archs: Sequence[int], latency_ms: Sequence[float], rewards: Sequence[float], *, columns: int = 4) -> Figure:
-    """An episode: the cell of every step with its latency and its reward; the edge that was edited is marked.
+    """An episode: the cell of every step with its latency and its reward; what was edited is marked.
 
     Parameters
     ----------
@@ -123,9 +123,9 @@ def episode(archs: Sequence[int], latency_ms: Sequence[float], rewards: Sequence
     for ax in grid.flat:
         ax.axis("off")
     for step, (ax, latency, reward) in enumerate(zip(grid.flat, latency_ms, rewards, strict=False)):
-        edited = np.flatnonzero(ops[step] != ops[max(step - 1, 0)])
-        cell(ops[step], ax, changed=int(edited[0]) if len(edited) else None, labels=False, size=0.85)
-        title = "start" if step == 0 else f"step {step}" if len(edited) else f"step {step}: no change"
+        edited = np.flatnonzero(ops[step] != ops[max(step - 1, 0)]).tolist()
+        cell(ops[step], ax, changed=edited, labels=False, size=0.85)
+        title = "start" if step == 0 else f"step {step}" if edited else f"step {step}: no change"
         ax.set_title(f"{title}\n$\\ell$ = {latency:.1f} ms, $r$ = {reward:.2f}")
     operation_key(figure)
     return figure
@@ -151,10 +151,9 @@ def policy_network(
     figure, ax = plt.subplots(figsize=(PAGE, 3.5))
     ax.set(xlim=(0, 100), ylim=(0, 52))
     ax.axis("off")
-    edited = np.flatnonzero(np.asarray(before) != np.asarray(after))
+    edited = np.flatnonzero(np.asarray(before) != np.asarray(after)).tolist()
     cell(before, ax.inset_axes((0.005, 0.52, 0.2, 0.28)), labels=False, size=0.8)
-    marked = int(edited[0]) if len(edited) else None
-    cell(after, ax.inset_axes((0.795, 0.42, 0.2, 0.28)), changed=marked, labels=False, size=0.8)
+    cell(after, ax.inset_axes((0.795, 0.42, 0.2, 0.28)), changed=edited, labels=False, size=0.8)
     ax.text(10.5, 44, "state $s_t$: cell $h_t$,\nits latency, history", ha="center", fontsize=8)
     ax.text(89.5, 39.5, "next cell $h_{t+1}$,\none edge edited", ha="center", fontsize=8)
     _input(ax, parts, 41, layer_sizes[0])

@@ -354,13 +354,13 @@ def regret_by_device(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     frame
         ``device, strategy``, and of the regret ``mean, low, high``, a row per bar.
     """
-    ax = ax or plt.gca()
+    ax = ax or plt.subplots(figsize=(PAGE, 2.8))[1]
     wide = frame.pivot_table(index="device", columns="strategy", sort=False)
     errors = [(wide["mean"] - wide["low"]).to_numpy().T, (wide["high"] - wide["mean"]).to_numpy().T]
     wide = wide.rename(columns=readable, level=1)
     wide["mean"].plot.bar(ax=ax, yerr=np.stack(errors, axis=1), width=0.8, error_kw={"linewidth": 0.8})
     ax.axhline(1, color="0.5", linewidth=0.6, linestyle=":")
     ax.set(xlabel="", ylabel="simple regret (normalised)")
-    ax.tick_params(axis="x", rotation=30)
-    ax.legend(title=None)
+    ax.set_xticks(ax.get_xticks(), wide.index, rotation=20, ha="right", rotation_mode="anchor")
+    ax.legend(title=None, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
     return ax
