@@ -36,7 +36,8 @@
 # $$
 #
 # - $c_a$ is the code of image $a$: a 1 for every ReLU that is active, a 0 for every other one. $K_{ab}$ counts the
-#   ReLUs that treat the images $a$ and $b$ alike. The batch has 64 images.
+#   ReLUs that treat the images $a$ and $b$ alike. The batch has 64 images. Where $K$ is singular, the lowest finite
+#   score of all cells is used.
 # - $w$ runs over the weights of convolutions and of the linear layer. Each is replaced by its absolute value, and batch
 #   normalisation is switched off. $R$ is the sum of the outputs for an input of ones.
 # - $S$ is the set of edges $i \to j$ that hold a skip connection. SkipScore is 0 if there is none.

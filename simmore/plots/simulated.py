@@ -45,11 +45,11 @@ def examples(latency: Mapping[str, NDArray[np.floating]], flops: NDArray[np.floa
         ``(cells,)`` in millions.
     """
     n = len(next(iter(latency.values())))
-    figure, axes = plt.subplots(len(latency), n, figsize=(PAGE, 1.5 * len(latency)), sharex=True, sharey=True)
+    figure, axes = plt.subplots(len(latency), n, figsize=(PAGE, 1.6 * len(latency) + 0.2), sharex=True, sharey=True)
     for row, (label, tables), colour in zip(axes, latency.items(), (_GREY, BLUE, ORANGE), strict=False):
         for table, ax in zip(tables, row, strict=True):
             ax.scatter(flops, table / table.mean(), s=1, linewidths=0, alpha=0.3, color=colour, rasterized=True)
-        row[0].set_ylabel(label)
+        row[0].set_title(label, loc="left")
         row[0].set_ylim(bottom=0)
     figure.supxlabel("FLOPs (millions)", fontsize="medium")
     figure.supylabel("latency / mean latency", fontsize="medium")
@@ -115,13 +115,15 @@ def calibration(curves: pd.DataFrame, bins: pd.DataFrame) -> Figure:
         ``source, predicted, true, low, high``.
     """
     sources = list(dict.fromkeys(curves["source"]))
-    figure, axes = plt.subplots(1, 1 + len(sources), figsize=(PAGE, 2.6))
+    figure, axes = plt.subplots(1, 1 + len(sources), figsize=(PAGE, 3.0))
     for source, ax in zip(sources, axes[:-1], strict=True):
         range_calibration(curves[curves["source"] == source], ax).set_title(f"range, {source} devices")
         ax.set_xlabel("nominal share")
     axes[0].set_ylabel("observed share")
-    axes[0].legend(loc="lower right", title="cells measured", title_fontsize=8, borderaxespad=0)
     regret_calibration(bins, axes[-1]).set_title("regret")
+    (curves_shown, counts), (points, kinds) = (ax.get_legend_handles_labels() for ax in (axes[0], axes[-1]))
+    labels = [*(f"{count} cells measured" for count in counts), *kinds]
+    figure.legend([*curves_shown, *points], labels, loc="outside lower center", ncols=3)
     return figure
 
 
@@ -146,5 +148,4 @@ def regret_calibration(bins: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.errorbar(part["predicted"], part["true"], error, fmt=marker, color=colour, markersize=4, linewidth=0.9,
                     label=f"{source} devices")  # fmt: skip
     ax.set(xlim=(0, top), ylim=(0, top), aspect="equal", xlabel="mean predicted regret", ylabel="mean true regret")
-    ax.legend(loc="upper left")
     return ax
