@@ -1,7 +1,7 @@
 """Prior predictive checks: whether devices drawn from a distribution look like real ones.
 
 Each statistic turns a device's table into a number that does not depend on the unit. Its values for draws from two
-distributions, the paper's Ξ and simulated devices, stand beside those of real devices. Only the design devices
+distributions, the paper's Ξ and simulated devices, are compared with those of real devices. Only the design devices
 (`devices.DESIGN_DEVICES`) are used.
 """
 
