@@ -21,7 +21,7 @@ def test_an_episode_edits_one_edge_at_a_time_and_its_rewards_add_up():
 def test_the_first_action_is_the_most_likely_one():
     probabilities, after = episodes.first_action(policy.load("paper"), 0)
     edge, operation = probabilities["edge"], probabilities["operation"]
-    assert list(operation) == list(OPERATION_LABELS) and list(edge)[0] == "0→1"
+    assert list(operation) == list(OPERATION_LABELS) and next(iter(edge)) == "0→1"
     assert sum(edge.values()) == pytest.approx(1) and sum(operation.values()) == pytest.approx(1)
     expected = space.to_ops(0).copy()
     expected[list(edge.values()).index(max(edge.values()))] = list(operation.values()).index(max(operation.values()))
