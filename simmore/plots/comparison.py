@@ -130,7 +130,13 @@ def regret_heatmap(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(table.to_numpy()):
         ax.text(
-            column, row, f"{value:.2f}", ha="center", va="center", fontsize=5, color="white" if value > 0.6 else "black"
+            column,
+            row,
+            f"{value:.2f}",
+            ha="center",
+            va="center",
+            fontsize=6.5,
+            color="white" if value > 0.6 else "black",
         )
     ax.set_xticks(range(table.shape[1]), [str(name) for name in table.columns], rotation=60, ha="right")
     ax.set_yticks(range(table.shape[0]), [readable(name) for name in table.index])
