@@ -29,12 +29,26 @@
 # - draws **Figure 8**: recommendations under a latency limit, beside HELP's published table;
 # - says which strategy is the right tool in which situation.
 #
-# The normalised regret of a cell $h$ with the reward $r(h)$ is
+# **Equations.** The normalised regret of a cell $h$ with the reward $r(h) = p(h) + \bar\ell(h)$ (notebooks 01 and 02)
+# is
 #
 # $$\frac{r^* - r(h)}{r^* - r_{10}},$$
 #
-# where $r^*$ is the reward of the device's best cell and $r_{10}$ the mean best reward of ten random cells. It is 0 for
-# the best cell and 1 for what random search gives.
+# where $r^*$ is the reward of the device's best cell, and $r_{10}$ the best reward among ten uniformly random cells, in
+# expectation. It is 0 for the best cell and 1 for what random search finds on average. The *simple regret* is that of
+# the best cell measured, the *inference regret* that of the recommendation.
+#
+# The default strategy measures next the cell with the highest *expected improvement*:
+#
+# $$
+# \mathrm{EI}(h) = \frac{1}{n} \sum_{s=1}^{n} \mathbb{E} \left[\, \max\left(0, \; r_s(h) - r_s^+ \right) \right]
+# $$
+#
+# - $s = 1, \dots, n$ are devices that agree with the measurements so far. They are samples from the posterior of a
+#   model that was fitted to simulated devices (notebook 09) and to the tables of known devices.
+# - $r_s(h)$ is the reward of the cell $h$ on the sample $s$. It is Gaussian, because the model leaves a residual.
+# - $r_s^+$ is the best reward of a measured cell on the sample $s$. Every sample has its own range of latencies, so
+#   that the uncertain exchange rate between score and milliseconds enters the choice.
 
 # %% tags=["parameters"]
 seed = 0

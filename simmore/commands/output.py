@@ -63,7 +63,7 @@ def print_search(found: Search, device: str, budget: int, top: int, problem: Pro
 
 
 def warn_implausible(found: Search) -> None:
-    """Name the measured cells whose latency cannot be right, on the error stream."""
+    """Print the measured cells whose latency is implausible, to the error stream."""
     for arch in found.implausible:
         latency = found.trajectory.loc[found.trajectory["arch"] == arch, "latency_ms"].median()
         print(

@@ -13,11 +13,11 @@ from simmore.commands.search import make_problem
 
 
 def suggest_command(
-    measured: Annotated[Path | None, typer.Argument(help="CSV arch,latency_ms of what was measured so far.")] = None,
+    measured: Annotated[Path | None, typer.Argument(help="CSV arch,latency_ms of the measurements so far.")] = None,
     batch: Annotated[
         int,
         typer.Option(
-            help="Suggest so many cells at once, chosen together.",
+            help="Number of cells to suggest at once; they are chosen together.",
             callback=whole("a batch is a number of cells", 1, 1_024),
         ),
     ] = 1,
@@ -27,7 +27,9 @@ def suggest_command(
     weight: Weight = 1.0,
     max_params: MaxParams = 0.0,
     dataset: Dataset = "cifar10",
-    start: Annotated[str, typer.Option(help="First cell: NATS index, six digits or string; drawn if none.")] = "",
+    start: Annotated[
+        str, typer.Option(help="First cell: NATS index, six digits or string; default: a random one.")
+    ] = "",
     seed: Seed = 0,
     top: Top = 1,
     json: Json = False,
@@ -96,7 +98,7 @@ def _print(cells: list[int], files: dict[int, list[str]], found: Any, session: A
 
 
 def _export(cells: list[int], folder: Path) -> dict[int, list[str]]:
-    """Write the networks of cells as ONNX and LiteRT; gives their files."""
+    """Write the networks of cells as ONNX and LiteRT, and return their files."""
     from simmore.files import replace
     from simmore.hardware import onnx_network, tflite_network
 

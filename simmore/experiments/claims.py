@@ -1,4 +1,4 @@
-"""What is checked, with the thresholds: nine claims of the paper, and the goals of this project."""
+"""Nine claims of the paper and the goals of this project, with the thresholds of their verdicts."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Claim:
     needs
         Devices whose tables the figure is about. If one is missing, the claim is not evaluated.
     devices
-        What these devices are called in the table.
+        Name of these devices in the table.
     refuted_if
-        What would have refuted a claim of the paper.
+        A result that would have refuted a claim of the paper.
     """
 
     claim: str
@@ -118,7 +118,7 @@ CLAIMS: dict[int, Claim] = {
     ),
     7: Claim(
         "scoring a network takes about 300 ms on an RTX 4080", "300",
-        "ms a network scored alone on one CPU core: plain implementation, fast one", _NATS,
+        "ms per network scored alone on one CPU core: plain implementation, fast one", _NATS,
         lambda plain_ms, fast_ms: _graded(plain_ms <= 300, fast_ms <= 300),
         refuted_if="more than 300 in both; partly: in the plain one",
     ),
@@ -207,7 +207,7 @@ GOALS: dict[str, Claim] = {
 
 @dataclass(frozen=True)
 class Table:
-    """A table of verdicts, a CSV with a row an entry.
+    """A table of verdicts, a CSV with a row per entry.
 
     Attributes
     ----------

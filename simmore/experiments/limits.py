@@ -1,4 +1,4 @@
-"""Under a latency limit: the highest score within it (paper, section 3.1), beside HELP's table 4."""
+"""Search under a latency limit: the highest score within it (paper, section 3.1), compared with HELP's table 4."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ COLUMNS = ["strategy", "device", "limit_ms", "latency_ms", "accuracy", "n_measur
 def score_with_parameters(dataset: str = "cifar100") -> NDArray[np.float64]:
     """Score p with the number of parameters as a fourth term of equal weight, ``(15625,)``: still nothing is trained.
 
-    Under a limit, latency keeps cells small, and the score has to say which of them is best.
+    Under a limit, latency keeps cells small, and the score has to rank them.
     """
     return (3 * proxies.stored_score(dataset) + proxies.normalise(data.parameters(dataset))) / 4
 
@@ -95,7 +95,7 @@ def constrained(
 def _recommendations(
     task: tuple[int, tuple[str, devices.Device, float]], problem: Problem, n_starts: int
 ) -> tuple[int, pd.DataFrame]:
-    """One strategy on one device under one limit, a row a start."""
+    """One strategy on one device under one limit, a row per start."""
     number, (name, device, limit) = task
     limited = dataclasses.replace(problem, max_latency_ms=limit)
     rows = []
@@ -113,7 +113,7 @@ def judged(frame: pd.DataFrame, accuracy: NDArray[np.float64]) -> pd.DataFrame:
 
 
 def references(score: NDArray[np.float64], accuracy: NDArray[np.float64]) -> pd.DataFrame:
-    """What each limit allows, in `COLUMNS`: the most accurate cell, the highest score, and HELP's published result."""
+    """References of each limit, in `COLUMNS`: the most accurate cell, the highest score, HELP's published result."""
     rows: list[tuple[object, ...]] = []
     for device, limit in cases():
         latency = device.latency_ms(np.arange(space.N_ARCHS))

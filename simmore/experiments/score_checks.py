@@ -1,4 +1,4 @@
-"""Checks of the training-free scores: agreement with the published ones, use, and dependence on the initialisation.
+"""Checks of the training-free scores: agreement with the published ones, usefulness, effect of the initialisation.
 
 The tables behind Fig. 3 and Fig. S1.
 """

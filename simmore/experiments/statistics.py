@@ -1,4 +1,4 @@
-"""Statistics of many runs, and the one recipe for their intervals.
+"""Statistics of many runs, and their confidence intervals.
 
 Source of the interquartile mean, profiles and the probability of improvement: Agarwal et al. (2021), *Deep
 Reinforcement Learning at the Edge of the Statistical Precipice*. Smaller is better, as for regrets.
@@ -24,9 +24,9 @@ class Interval(NamedTuple):
 
 
 def interval(values: ArrayLike, statistic: Statistic | None = None, *, level: float = 0.95) -> Interval:
-    """Jackknife interval of a statistic: Student's, with the standard error from leaving out one unit at a time.
+    """Jackknife interval of a statistic: a Student interval whose standard error comes from leaving out one unit each.
 
-    Of the mean, this is Student's interval. No random numbers are involved.
+    For the mean, it equals the usual Student interval. No random numbers are involved.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def performance_profile(runs: ArrayLike, thresholds: ArrayLike) -> NDArray[np.fl
 
 
 def probability_of_improvement(ours: ArrayLike, theirs: ArrayLike) -> float:
-    """Probability that a run of ours is smaller than one of theirs on the same device, mean over devices; ties halve.
+    """Probability that a run of ours is smaller than one of theirs, mean over devices; ties count half.
 
     Runs are ``(devices, starts)``.
 
