@@ -42,7 +42,7 @@ BAR := $(shell test -t 2 && echo --progress-bar || echo --no-progress-bar)
 # Also with -j: pip must not run twice at a time, and all notebooks write to the same tables of claims and goals.
 .NOTPARALLEL:
 .PHONY: help figures comparison notebooks data proxies own-devices train training-choices test test-slow bench check format sync lab explore \
-  site test-browser test-binder worker clean
+  readme site test-browser test-binder worker clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -118,6 +118,7 @@ check: $(READY)check ## Check style, types, the order of imports, and that the n
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/zizmor --offline --quiet .github
 	$(BIN)/python -m pytest -q tests/test_notebooks.py -k committed
 
 format: $(READY)check ## Format the code and sort its imports
@@ -136,8 +137,15 @@ explore: export JUPYTER_CONFIG_PATH := $(CURDIR)/app
 explore: $(READY)explore ## Open the explorer as an app in the browser (PORT=8866)
 	$(BIN)/python -m voila notebooks/$(EXPLORER).ipynb --port=$(or $(PORT),8866)
 
-site: $(READY)site $(call executed,$(sort $(PAPER) $(COMPARISON))) ## Build the notebooks, figures and claims as a static site, build/site/
+readme: $(READY)figures ## Write README.md from site/readme.md, with the numbers of the figures
+	@$(BIN)/python site/results.py $(OUT)
+
+site: $(READY)site $(call executed,$(sort $(PAPER) $(COMPARISON))) ## Build the pages, notebooks and figures as a static site, build/site/
 	@$(call complete,$(FIGURES) $(COMPARED),$(sort $(PAPER) $(COMPARISON)))
+	@$(MAKE) --no-print-directory $(BUILD)/site/index.html
+
+$(BUILD)/site/index.html: $(shell find site -type f -not -path '*/__pycache__/*') $(SOURCES) $(OUT)/provenance.json \
+  $(OUT)/claims.csv $(OUT)/goals.csv $(call executed,$(sort $(PAPER) $(COMPARISON)))
 	@$(BIN)/python site/make.py $(OUT) $(BUILD)/notebooks $(BUILD)
 
 test-browser: $(READY)browser ## Test the explorer in a real browser, against real servers (about 4 minutes)
