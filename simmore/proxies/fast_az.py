@@ -91,7 +91,7 @@ class _Average(torch.autograd.Function):
         return fast_naswot.average_3x3(values)
 
     @staticmethod
-    def backward(_context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(_context: Any, gradient: Tensor) -> Tensor:
         return fast_naswot.sums_3x3(gradient * fast_naswot.inverse_counts(gradient.shape[-1], gradient.dtype))
 
 

@@ -30,7 +30,7 @@ from simmore.errors import needs
 from simmore.files import replace
 from simmore.proxies import named, parts
 from simmore.proxies.definitions import freerea_score, skip_score
-from simmore.proxies.parts import AZ_BATCH, AZ_TERMS, BATCH, SCORES, Part, Scored
+from simmore.proxies.parts import AZ_TERMS, BATCH, SCORES, Part, Scored
 from simmore.proxies.stored import stored_az_seeds, stored_seeds
 
 if TYPE_CHECKING:
@@ -111,18 +111,18 @@ def _live_terms(
     if of_p:
         jobs.append((of_p, BATCH, _checked(stored_seeds(dataset) if seeds is None else seeds)))
     if set(AZ_TERMS) & set(wanted):
-        jobs.append((["az"], AZ_BATCH, _checked(stored_az_seeds(task.size) if seeds is None else seeds)))
+        jobs.append((["az"], parts.az_batch(task.size), _checked(stored_az_seeds(task.size) if seeds is None else seeds)))
     for names, batch, chosen in jobs:
         pieces = [
             part for seed in chosen for name in names for part in parts.parts(name, dataset, seed, batch, archs=archs)
         ]
         found = parts.by_seed(map(parts.score_part, pieces), chosen)
-        for name in names:
-            mean = found[name][:, archs].mean(axis=0)
-            values |= dict(zip(AZ_TERMS, mean.T, strict=True)) if name == "az" else {name: mean}
-    for name in {"naswot", "trainability"} & set(values):
-        stored = named.stored_term(name, dataset).min()
-        values[name] = np.where(np.isfinite(values[name]), values[name], stored)
+        for score_name in names:
+            mean = found[score_name][:, archs].mean(axis=0)
+            values |= dict(zip(AZ_TERMS, mean.T, strict=True)) if score_name == "az" else {score_name: mean}
+    for term in {"naswot", "trainability"} & set(values):
+        lowest = named.stored_term(term, dataset).min()
+        values[term] = np.where(np.isfinite(values[term]), values[term], lowest)
     return values
 
 
@@ -195,7 +195,7 @@ def az_all(
     n_jobs: int = -1,
     progress: bool = True,
     dask: str | None = None,
-    batch: int = AZ_BATCH,
+    batch: int | None = None,
     folder: Path | None = None,
     out: Path | None = None,
 ) -> Path:
@@ -208,7 +208,7 @@ def az_all(
     size
         Height and width of the images: 32 for CIFAR-10 and CIFAR-100, 16 for ImageNet16-120.
     batch
-        Number of images.
+        Number of images; `parts.az_batch` of the size if None.
     out
         File of the table; the package's own, ``az_<size>px.npz``, if not given.
 
@@ -229,7 +229,7 @@ def az_all(
     if dataset is None:
         known = sorted({task.size for task in data.DATASETS.values()})
         raise ValueError(f"no data set has images of {size} pixels: choose one of {', '.join(map(str, known))}")
-    seeds = _checked(seeds)
+    seeds, batch = _checked(seeds), parts.az_batch(size) if batch is None else batch
     if batch < 2:
         raise ValueError(f"AZ-NAS normalises by the batch: at least two images are needed, got {batch}")
     wanted = [part for seed in seeds for part in parts.parts("az", dataset, seed, batch)]
