@@ -30,7 +30,7 @@ COMPARISON := 05_search_quality 10_how_far_from_xi 12_disturbed_measurements
 EXPLORER := 08_explore_devices
 executed = $(1:%=$(BUILD)/notebooks/%.ipynb)
 FIGURES := fig1_devices fig2_profiles fig3_proxy_accuracy fig4_policy fig5_training fig6_trajectories fig9_prediction figS1_scores \
-  figS2_own_devices fig12_simulated_devices fig14_width fig15_calibration fig16_training
+  figS2_own_devices fig12_simulated_devices fig14_width fig15_calibration fig16_training fig18_accuracy_lost
 COMPARED := fig7_regret fig8_constrained fig13_distance fig17_disturbances
 SOURCES := $(shell find simmore -type f -not -path '*/__pycache__/*')
 MODE := $(BUILD)/mode-$(QUICK)
@@ -87,6 +87,7 @@ tables: $(READY)core
 
 proxies: $(READY)train ## Compute the training-free scores of all cells again (resumable; half an hour on two cores)
 	for dataset in cifar10 cifar100 ImageNet16-120; do $(BIN)/python -m simmore proxies --dataset $$dataset || exit 1; done
+	for dataset in cifar10 ImageNet16-120; do $(BIN)/python -m simmore proxies --az --dataset $$dataset || exit 1; done
 	$(BIN)/python -m simmore proxies --samples
 
 own-devices: $(READY)measure ## Measure the benchmarked runtimes again (resumable; about three hours on one core)
