@@ -1,5 +1,6 @@
 """Wheel and sdist: their metadata are valid, and they install into an empty environment."""
 
+import os
 import subprocess
 import sys
 import tarfile
@@ -57,7 +58,9 @@ def test_a_search_works_in_an_empty_environment(distributions, tmp_path, kind):
     (file,) = distributions.glob(kind)
     venv.create(tmp_path / "venv", with_pip=True)
     bin_ = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
-    done = subprocess.run([bin_ / "pip", "install", "-q", file], capture_output=True, text=True, cwd=tmp_path)
+    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    install = [bin_ / "pip", "install", "-q", file]
+    done = subprocess.run(install, capture_output=True, text=True, cwd=tmp_path, env=alone)
     assert done.returncode == 0, done.stderr[-2000:]
     search = [bin_ / "simmore", "search", "--device", "onnxruntime_fp32"]
     clean = {"PATH": str(bin_), "HOME": str(tmp_path), "SIMMORE_CACHE": str(tmp_path / "cache")}
