@@ -141,23 +141,25 @@ def proxy_accuracy(
     Parameters
     ----------
     frames
-        Of each data set, by NATS index: ``val_accuracy`` (%), ``score``, ``naswot``, ``logsynflow``, ``skip``.
+        Of each data set, by NATS index: ``val_accuracy`` (%), and a column per score, ``score`` (p) among them.
     correlations
-        Spearman and Kendall of each of the four with the accuracy.
+        Spearman and Kendall of each score with the accuracy, a panel each; ``score`` comes first.
     optima
         Device name to the NATS index of its h*.
     """
-    columns = ("score", "naswot", "logsynflow", "skip")
-    size = (PAGE, 2.2 * len(frames) + 0.4)
-    figure, grid = plt.subplots(len(frames), 4, figsize=size, width_ratios=[2, 1, 1, 1], sharey="row", squeeze=False)
+    columns = list(next(iter(correlations.values())))
+    size, widths = (PAGE, 2.3 * len(frames) + 0.4), [2, *[1] * (len(columns) - 1)]
+    figure, grid = plt.subplots(
+        len(frames), len(columns), figsize=size, width_ratios=widths, sharey="row", squeeze=False
+    )
     for row, (dataset, frame) in zip(grid, frames.items(), strict=True):
         for ax, column in zip(row, columns, strict=True):
             value, label = frame[column].to_numpy(), readable(column)
             if column == "logsynflow":
-                value, label = value / 1e6, f"{label} (millions)"
+                value, label = value / 1e6, f"{label}\n(millions)"
             accuracy_against(value, frame["val_accuracy"].to_numpy(), label, ax)
             rho, tau = correlations[dataset][column]
-            ax.set_title(f"Spearman {rho:.2f}, Kendall {tau:.2f}" if column == "score" else f"{rho:.2f}, {tau:.2f}")
+            ax.set_title(f"$\\rho$ = {rho:.2f}, $\\tau$ = {tau:.2f}" if column == "score" else f"{rho:.2f}, {tau:.2f}")
             ax.set_ylabel(f"{readable(dataset)}\nvalidation accuracy (%)" if column == "score" else "")
         _pins(frame[["score", "val_accuracy"]], optima[dataset], row[0])
     handles, names = grid[0, 0].get_legend_handles_labels()
