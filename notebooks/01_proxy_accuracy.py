@@ -140,7 +140,8 @@ pd.DataFrame(
 # the device and 0 for the slowest (notebook 02). It differs from device to device.
 #
 # **Figure 3.** A row for each data set. Left: the score $p$, and $h^*$ of HELP's six test devices if their tables are
-# on this machine, of the benchmarked runtimes of this project otherwise. Right: the three terms of $p$.
+# on this machine, of the benchmarked runtimes otherwise. Right: the three terms of $p$. Above each panel: Spearman's
+# $\rho$ and Kendall's $\tau$.
 
 # %%
 shown = devices.test_devices()

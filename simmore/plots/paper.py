@@ -141,15 +141,14 @@ def proxy_accuracy(
     Parameters
     ----------
     frames
-        Of each data set, by NATS index: ``val_accuracy`` (%), ``score``, ``naswot``, ``logsynflow``, ``skip``, ``az``,
-        ``combined``.
+        Of each data set, by NATS index: ``val_accuracy`` (%), and a column per score, ``score`` (p) among them.
     correlations
-        Spearman and Kendall of each of the six with the accuracy.
+        Spearman and Kendall of each score with the accuracy, a panel each; ``score`` comes first.
     optima
         Device name to the NATS index of its h*.
     """
-    columns = ("score", "naswot", "logsynflow", "skip", "az", "combined")
-    size, widths = (PAGE, 2.2 * len(frames) + 0.4), [2, *[1] * (len(columns) - 1)]
+    columns = list(next(iter(correlations.values())))
+    size, widths = (PAGE, 2.3 * len(frames) + 0.4), [2, *[1] * (len(columns) - 1)]
     figure, grid = plt.subplots(
         len(frames), len(columns), figsize=size, width_ratios=widths, sharey="row", squeeze=False
     )
@@ -157,10 +156,10 @@ def proxy_accuracy(
         for ax, column in zip(row, columns, strict=True):
             value, label = frame[column].to_numpy(), readable(column)
             if column == "logsynflow":
-                value, label = value / 1e6, f"{label} (millions)"
+                value, label = value / 1e6, f"{label}\n(millions)"
             accuracy_against(value, frame["val_accuracy"].to_numpy(), label, ax)
             rho, tau = correlations[dataset][column]
-            ax.set_title(f"Spearman {rho:.2f}, Kendall {tau:.2f}" if column == "score" else f"{rho:.2f}, {tau:.2f}")
+            ax.set_title(f"$\\rho$ = {rho:.2f}, $\\tau$ = {tau:.2f}" if column == "score" else f"{rho:.2f}, {tau:.2f}")
             ax.locator_params(axis="x", nbins=5 if column == "score" else 2)
             ax.set_ylabel(f"{readable(dataset)}\nvalidation accuracy (%)" if column == "score" else "")
         _pins(frame[["score", "val_accuracy"]], optima[dataset], row[0])
