@@ -30,7 +30,7 @@ COMPARISON := 05_search_quality 10_how_far_from_xi 12_disturbed_measurements
 EXPLORER := 08_explore_devices
 executed = $(1:%=$(BUILD)/notebooks/%.ipynb)
 FIGURES := fig1_devices fig2_profiles fig3_proxy_accuracy fig4_policy fig5_training fig6_trajectories fig9_prediction figS1_scores \
-  figS2_own_devices fig12_simulated_devices fig14_width fig15_calibration fig16_training
+  figS2_own_devices fig12_simulated_devices fig14_width fig15_calibration fig16_training fig18_accuracy_lost
 COMPARED := fig7_regret fig8_constrained fig13_distance fig17_disturbances
 SOURCES := $(shell find simmore -type f -not -path '*/__pycache__/*')
 MODE := $(BUILD)/mode-$(QUICK)
@@ -42,7 +42,7 @@ BAR := $(shell test -t 2 && echo --progress-bar || echo --no-progress-bar)
 # Also with -j: pip must not run twice at a time, and all notebooks write to the same tables of claims and goals.
 .NOTPARALLEL:
 .PHONY: help figures comparison notebooks data proxies own-devices train training-choices test test-slow bench check format sync lab explore \
-  site test-browser test-binder worker clean
+  readme site test-browser test-binder worker clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -87,6 +87,7 @@ tables: $(READY)core
 
 proxies: $(READY)train ## Compute the training-free scores of all cells again (resumable; half an hour on two cores)
 	for dataset in cifar10 cifar100 ImageNet16-120; do $(BIN)/python -m simmore proxies --dataset $$dataset || exit 1; done
+	for dataset in cifar10 ImageNet16-120; do $(BIN)/python -m simmore proxies --az --dataset $$dataset || exit 1; done
 	$(BIN)/python -m simmore proxies --samples
 
 own-devices: $(READY)measure ## Measure the benchmarked runtimes again (resumable; about three hours on one core)
@@ -118,6 +119,7 @@ check: $(READY)check ## Check style, types, the order of imports, and that the n
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/zizmor --offline --quiet .github
 	$(BIN)/python -m pytest -q tests/test_notebooks.py -k committed
 
 format: $(READY)check ## Format the code and sort its imports
@@ -136,8 +138,15 @@ explore: export JUPYTER_CONFIG_PATH := $(CURDIR)/app
 explore: $(READY)explore ## Open the explorer as an app in the browser (PORT=8866)
 	$(BIN)/python -m voila notebooks/$(EXPLORER).ipynb --port=$(or $(PORT),8866)
 
-site: $(READY)site $(call executed,$(sort $(PAPER) $(COMPARISON))) ## Build the notebooks, figures and claims as a static site, build/site/
+readme: $(READY)figures ## Write README.md from site/readme.md, with the numbers of the figures
+	@$(BIN)/python site/results.py $(OUT)
+
+site: $(READY)site $(call executed,$(sort $(PAPER) $(COMPARISON))) ## Build the pages, notebooks and figures as a static site, build/site/
 	@$(call complete,$(FIGURES) $(COMPARED),$(sort $(PAPER) $(COMPARISON)))
+	@$(MAKE) --no-print-directory $(BUILD)/site/index.html
+
+$(BUILD)/site/index.html: $(shell find site -type f -not -path '*/__pycache__/*') $(SOURCES) $(OUT)/provenance.json \
+  $(OUT)/claims.csv $(OUT)/goals.csv $(call executed,$(sort $(PAPER) $(COMPARISON)))
 	@$(BIN)/python site/make.py $(OUT) $(BUILD)/notebooks $(BUILD)
 
 test-browser: $(READY)browser ## Test the explorer in a real browser, against real servers (about 4 minutes)

@@ -51,6 +51,18 @@ _params = checked(
     "a limit of parameters is a positive number of millions, or 0 for no limit", lambda n: 0 <= n < math.inf
 )
 
+
+def _score(name: str) -> str:
+    """Refuse a score that has no name here, before any work is done."""
+    from simmore.proxies import named
+
+    try:
+        named.definition(name)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return name
+
+
 Strategy = Annotated[str, typer.Option(help="A name that `simmore strategies` lists, or a .safetensors policy.")]
 MaxLatency = Annotated[
     float, typer.Option(help="Latency limit in ms: find the highest score within it. 0: no limit.", callback=_latency)
@@ -58,6 +70,9 @@ MaxLatency = Annotated[
 Weight = Annotated[float, typer.Option(help="Weight of latency in the reward.", callback=_weight)]
 MaxParams = Annotated[float, typer.Option(help="Limit of parameters in millions; 0: no limit.", callback=_params)]
 Dataset = Annotated[str, typer.Option(help="Data set of the score: cifar10, cifar100 or ImageNet16-120.")]
+Score = Annotated[
+    str, typer.Option(help="freerea (the paper's p), combined (ranks cells best), az or params.", callback=_score)
+]
 Cores = Annotated[str, typer.Option(help="Cores to measure on, such as 4,5 or 4-7; default: any.")]
 Seed = Annotated[
     int,

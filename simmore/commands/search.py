@@ -14,6 +14,7 @@ from simmore.commands.options import (
     Json,
     MaxLatency,
     MaxParams,
+    Score,
     Seed,
     Strategy,
     Top,
@@ -42,6 +43,7 @@ def search_command(
     weight: Weight = 1.0,
     max_params: MaxParams = 0.0,
     dataset: Dataset = "cifar10",
+    score: Score = "freerea",
     budget: Annotated[
         int,
         typer.Option(
@@ -81,7 +83,7 @@ def search_command(
     _check_distinct({"--out": out, "--export": export, **{name: Path(file) for name, file in read.items() if file}})
     for file in filter(None, (out, export)):
         check_writable(file)
-    problem = make_problem(dataset, weight, max_latency, max_params)
+    problem = make_problem(dataset, weight, max_latency, max_params, score)
     settings: dict[str, Any] = {"budget": budget, "start": start or None, "seed": seed}
     ended = None
     if live:
@@ -124,11 +126,13 @@ def search_command(
         print(f"exported      {export}", file=sys.stderr if json else sys.stdout)
 
 
-def make_problem(dataset: str, weight: float, max_latency: float, max_params: float) -> Problem:
+def make_problem(dataset: str, weight: float, max_latency: float, max_params: float, score: str) -> Problem:
     """The problem that options describe, where 0 is no limit."""
     from simmore.strategies import Problem
 
-    return Problem.of(dataset, weight=weight, max_latency_ms=max_latency or None, max_params=max_params or None)
+    return Problem.of(
+        dataset, score=score, weight=weight, max_latency_ms=max_latency or None, max_params=max_params or None
+    )
 
 
 def _check_distinct(named: dict[str, Path | None]) -> None:

@@ -79,10 +79,20 @@ def spearman_interval(a: ArrayLike, b: ArrayLike, *, groups: int = 25) -> Interv
 
     The units are equal groups of neighbouring cells; cells that do not fill a group are left out of the error.
     """
-    value = spearman(a, b)
+    return _over_cells(spearman, a, b, groups)
+
+
+def kendall_interval(a: ArrayLike, b: ArrayLike, *, groups: int = 25) -> Interval:
+    """Interval of Kendall's τ-b over cells, as `spearman_interval`."""
+    return _over_cells(kendall, a, b, groups)
+
+
+def _over_cells(correlation: Callable[..., float], a: ArrayLike, b: ArrayLike, groups: int) -> Interval:
+    """Interval of a correlation over groups of cells."""
+    value = correlation(a, b)
     pairs = np.stack([np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)], axis=-1)
     pairs = pairs[: len(pairs) // groups * groups].reshape(groups, -1, 2)
-    found = interval(pairs, lambda part: spearman(part[..., 0].ravel(), part[..., 1].ravel()))
+    found = interval(pairs, lambda part: correlation(part[..., 0].ravel(), part[..., 1].ravel()))
     return Interval(value, value + found.low - found.value, value + found.high - found.value)
 
 

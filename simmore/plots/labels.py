@@ -6,7 +6,7 @@ OPERATION_COLORS = ("#BBBBBB", "#4D4D4D", "#56B4E9", "#0072B2", "#E69F00")
 _READABLE = {
     "cifar10": "CIFAR-10", "cifar100": "CIFAR-100",
     "p": "score $p$", "score": "score $p$", "naswot": "NASWOT", "logsynflow": "LogSynflow", "skip": "SkipScore",
-    "params": "parameters", "flops": "FLOPs",
+    "params": "parameters", "flops": "FLOPs", "az": "AZ-NAS",
     "naswot, natural-like, sample": "NASWOT, natural-like noise*", "naswot, noise, same sample": "NASWOT, white noise*",
     "naswot, published": "NASWOT, published", "logsynflow, published": "LogSynflow, published",
     "freerea": "FreeREA", "lut": "LUT", "lut_evolution": "LUT and evolution", "mean_device": "best cell of mean device",

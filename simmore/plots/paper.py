@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from simmore import space
 from simmore.plots import drawings
 from simmore.plots.labels import OPERATION_COLORS, OPERATION_LABELS, readable
-from simmore.plots.style import BLUE, ORANGE, PAGE, RED
+from simmore.plots.style import BLUE, GREEN, ORANGE, PAGE, RED
 
 _OVERVIEW = ("raspi4", "titan_rtx_1", "eyeriss")  # measured devices with unlike operation latencies
 _CLOUD: dict[str, Any] = {"s": 1, "linewidths": 0, "rasterized": True}  # one image, not an object per cell
@@ -136,7 +136,7 @@ def proxy_accuracy(
     correlations: Mapping[str, Mapping[str, tuple[float, float]]],
     optima: Mapping[str, Mapping[str, int]],
 ) -> Figure:
-    """Fig. 3, a row per data set: accuracy against p, with the optimum h* of each device, and against the terms of p.
+    """Fig. 3, a row per data set: accuracy against p, with the optimum h* of each device, its terms and better scores.
 
     Parameters
     ----------
@@ -160,6 +160,7 @@ def proxy_accuracy(
             accuracy_against(value, frame["val_accuracy"].to_numpy(), label, ax)
             rho, tau = correlations[dataset][column]
             ax.set_title(f"$\\rho$ = {rho:.2f}, $\\tau$ = {tau:.2f}" if column == "score" else f"{rho:.2f}, {tau:.2f}")
+            ax.locator_params(axis="x", nbins=5 if column == "score" else 2)
             ax.set_ylabel(f"{readable(dataset)}\nvalidation accuracy (%)" if column == "score" else "")
         _pins(frame[["score", "val_accuracy"]], optima[dataset], row[0])
     handles, names = grid[0, 0].get_legend_handles_labels()
@@ -233,6 +234,34 @@ def score_correlations(frame: pd.DataFrame) -> Figure:
     )
     handles = np.atleast_1d(axes)[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside upper center", ncols=2)
+    return figure
+
+
+_SCORE_STYLES = {"freerea": BLUE, "params": "0.55", "az": ORANGE, "combined": GREEN}
+
+
+def accuracy_lost(frame: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
+    """Fig. 18: accuracy lost within a latency limit, a panel per data set and a line per score, with 95 % intervals.
+
+    Parameters
+    ----------
+    frame
+        ``dataset, score, quantile`` (the limit), ``lost, low, high``, means over devices.
+    labels
+        Label of each score.
+    """
+    sets = list(dict.fromkeys(frame["dataset"]))
+    figure, axes = plt.subplots(1, len(sets), figsize=(PAGE, 2.7), sharex=True, sharey=True, squeeze=False)
+    for ax, dataset in zip(axes.flat, sets, strict=True):
+        for name, label in labels.items():
+            line = frame[(frame["dataset"] == dataset) & (frame["score"] == name)]
+            x, colour = 100 * line["quantile"], _SCORE_STYLES.get(name, "black")
+            ax.fill_between(x, line["low"].clip(lower=0), line["high"], color=colour, alpha=0.15, linewidth=0)
+            ax.plot(x, line["lost"], "o-", color=colour, markersize=2.5, label=label)
+        ax.set(title=readable(dataset), xlim=(0, 103), ylim=(0, None))
+    axes.flat[0].set_ylabel("accuracy lost (points)")
+    figure.supxlabel("latency limit: share of the device's cells that are within it (%)", fontsize="medium")
+    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(labels))
     return figure
 
 
