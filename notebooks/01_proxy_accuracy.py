@@ -44,10 +44,9 @@
 # - $s_1, s_2, s_3$ are the three scores. Each is scaled to $[0, 1]$ over all cells $h'$, so $p(h) \in [0, 1]$.
 #
 # **In this notebook.** Figure 3: validation accuracy against $p$, all cells, three data sets. Figure S1: other ways to
-# rank cells. A few cells are scored live, and our scores are compared with the published ones. Last, p is compared with
-# better scores, by the accuracy that a user loses within a latency limit (Figure 18).
-#
-# $p$ stays the paper's score. The companion also offers the named scores `az`, `combined` and `params`.
+# rank cells. A few cells are scored live, and our scores are compared with the published ones. Figure 18: better scores
+# than $p$, and the accuracy that a user loses within a latency limit. $p$ stays the paper's score. The companion also
+# offers the named scores `az`, `combined` and `params`.
 
 # %% tags=["parameters"]
 seed = 0
@@ -140,8 +139,8 @@ pd.DataFrame(
 # the device and 0 for the slowest (notebook 02). It differs from device to device.
 #
 # **Figure 3.** A row for each data set. Left: the score $p$, and $h^*$ of HELP's six test devices if their tables are
-# on this machine, of the benchmarked runtimes otherwise. Right: the three terms of $p$. Above each panel: Spearman's
-# $\rho$ and Kendall's $\tau$.
+# on this machine, of the benchmarked runtimes otherwise. Right: the three terms of $p$, and better scores. Above each
+# panel: Spearman's $\rho$ and Kendall's $\tau$.
 
 # %%
 shown = devices.test_devices()
@@ -225,6 +224,8 @@ terms.pivot_table(index="without", columns="dataset", values=["spearman", "regre
 # `az` sums AZ-NAS's four terms, and `combined` adds NASWOT and LogSynflow. No accuracy of this search space chose terms
 # or weights, but `combined` is the best of three combinations that a prototype compared on 1,200 of these cells, so its
 # figures are slightly optimistic.
+#
+# **Table 1.8.** Rank correlation of each named score with validation accuracy.
 
 # %%
 scores = accuracy_lost.correlations()
@@ -234,14 +235,19 @@ scores.set_index(["dataset", "score"]).round(3)
 # %% [markdown]
 # How good a score is at the top matters more. Within a latency limit, how much less accurate is the cell with the
 # highest score than the most accurate one? Limits are quantiles of each device's latencies, and the latency of every
-# cell is known. Means over limits in points of validation accuracy, with 95 % intervals over devices, and the worst
-# case:
+# cell is known.
+#
+# **Table 1.9.** Accuracy lost, in points of validation accuracy: mean over limits with its 95 % interval over devices,
+# and the worst case.
 
 # %%
 tested = accuracy_lost.tested_devices()[-3:] if quick else accuracy_lost.tested_devices()
 lost = accuracy_lost.known_latency(tested)
 by_score = accuracy_lost.summary(lost)
 by_score.drop(columns=["measurements", "none"]).set_index(["dataset", "score"]).round(2)
+
+# %% [markdown]
+# **Figure 18.** Accuracy lost at each limit, mean over devices with its 95 % interval.
 
 # %%
 by_limit = accuracy_lost.by_quantile(lost).drop(columns="measurements")
@@ -250,6 +256,8 @@ results.figure(plots.accuracy_lost(by_limit, labels), "fig18_accuracy_lost", by_
 
 # %% [markdown]
 # ## Goals of this project
+#
+# **Table 1.10.** The verdicts on the goals.
 
 # %%
 short = {"cifar10": "cifar10", "cifar100": "cifar100", "ImageNet16-120": "imagenet"}
@@ -269,7 +277,7 @@ results.goals()
 # (`proxies.definitions`) and with the fast one. For all cells together the fast one needs less time per network,
 # because it scores networks that compute the same function only once.
 #
-# **Table 1.8.** The verdicts on claims 1 and 7.
+# **Table 1.11.** The verdicts on claims 1 and 7.
 
 # %%
 rho = {dataset: correlations[dataset]["score"][0] for dataset in data.DATASETS}

@@ -248,10 +248,10 @@ def accuracy_lost(frame: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     frame
         ``dataset, score, quantile`` (the limit), ``lost, low, high``, means over devices.
     labels
-        What each score is called.
+        Label of each score.
     """
     sets = list(dict.fromkeys(frame["dataset"]))
-    figure, axes = plt.subplots(1, len(sets), figsize=(PAGE, 2.3), sharex=True, sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(sets), figsize=(PAGE, 2.7), sharex=True, sharey=True, squeeze=False)
     for ax, dataset in zip(axes.flat, sets, strict=True):
         for name, label in labels.items():
             line = frame[(frame["dataset"] == dataset) & (frame["score"] == name)]
@@ -260,7 +260,7 @@ def accuracy_lost(frame: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
             ax.plot(x, line["lost"], "o-", color=colour, markersize=2.5, label=label)
         ax.set(title=readable(dataset), xlim=(0, 103), ylim=(0, None))
     axes.flat[0].set_ylabel("accuracy lost (points)")
-    figure.supxlabel("latency limit: share of the device's cells that keep it (%)", fontsize=8)
+    figure.supxlabel("latency limit: share of the device's cells that are within it (%)", fontsize="medium")
     figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(labels))
     return figure
 
