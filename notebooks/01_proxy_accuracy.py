@@ -247,11 +247,12 @@ by_score = accuracy_lost.summary(lost)
 by_score.drop(columns=["measurements", "none"]).set_index(["dataset", "score"]).round(2)
 
 # %% [markdown]
-# **Figure 18.** Accuracy lost at each limit, mean over devices with its 95 % interval.
+# **Figure 18.** Accuracy lost at each limit, mean over devices with its 95 % interval. The number of parameters
+# is left out, because it loses far more.
 
 # %%
 by_limit = accuracy_lost.by_quantile(lost).drop(columns="measurements")
-labels = {name: score.label for name, score in proxies.SCORES.items()}
+labels = {name: score.label for name, score in proxies.SCORES.items() if name != "params"}
 results.figure(plots.accuracy_lost(by_limit, labels), "fig18_accuracy_lost", by_limit)
 
 # %% [markdown]

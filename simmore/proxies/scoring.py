@@ -111,9 +111,8 @@ def _live_terms(
     if of_p:
         jobs.append((of_p, BATCH, _checked(stored_seeds(dataset) if seeds is None else seeds)))
     if set(AZ_TERMS) & set(wanted):
-        jobs.append(
-            (["az"], parts.az_batch(task.size), _checked(stored_az_seeds(task.size) if seeds is None else seeds))
-        )
+        chosen_seeds = _checked(stored_az_seeds(task.size) if seeds is None else seeds)
+        jobs.append((["az"], parts.az_batch(task.size), chosen_seeds))
     for names, batch, chosen in jobs:
         pieces = [
             part for seed in chosen for name in names for part in parts.parts(name, dataset, seed, batch, archs=archs)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import simmore
-from simmore import data, paths, proxies, space
+from simmore import data, devices, paths, proxies, space
 from simmore.errors import TableMissing
 from simmore.proxies import named
 from simmore.strategies import Problem
@@ -81,8 +81,19 @@ def test_searches_take_a_name_or_an_array():
     by_name = simmore.search("mean", "random", score="combined", budget=4)
     by_array = simmore.search("mean", "random", score=proxies.stored_score("cifar10", "combined"), budget=4)
     assert by_name.arch == by_array.arch
-    limited = simmore.search("mean", "controller", score="combined", budget=4, max_latency_ms=1e6)
-    assert limited.n_measured == 4
+
+
+@pytest.mark.parametrize("limit_ms", [None, 14.0])
+def test_the_shipped_controller_runs_with_the_combined_score(limit_ms):
+    """It was trained with p and is conditioned on the score, so nothing is trained again."""
+    score, latency = proxies.stored_score("cifar10", "combined"), data.nats_gpu_latency_ms()
+    found = simmore.search("nats_gpu", "controller", score="combined", max_latency_ms=limit_ms, start=0)
+    assert found.n_measured <= 10
+    if limit_ms is None:
+        assert devices.normalised_regret(devices.reward(score, latency), found.arch) < 0.5  # 1: ten random cells
+    else:
+        assert found.latency_ms <= limit_ms
+        assert (score[latency <= limit_ms] > score[found.arch]).mean() < 0.02
 
 
 def test_terms_of_cells_by_name():
