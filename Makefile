@@ -42,7 +42,7 @@ BAR := $(shell test -t 2 && echo --progress-bar || echo --no-progress-bar)
 # even with -j: pip runs once at a time, and all notebooks write to the same tables of claims and goals
 .NOTPARALLEL:
 .PHONY: help figures comparison notebooks data proxies own-devices train training-choices test test-slow bench check format sync lab explore \
-  site test-browser test-binder worker clean
+  page site test-browser test-binder worker clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -136,15 +136,18 @@ explore: export JUPYTER_CONFIG_PATH := $(CURDIR)/app
 explore: $(READY)explore ## Open the explorer as an app in the browser (PORT=8866)
 	$(BIN)/python -m voila notebooks/$(EXPLORER).ipynb --port=$(or $(PORT),8866)
 
+page: $(READY)core tables ## Build the page that needs no server, one file: build/page.html
+	@$(BIN)/python site/make_page.py $(BUILD)
+
 site: $(READY)site $(call executed,$(sort $(PAPER) $(COMPARISON))) ## Build the notebooks, figures and claims as a static site, build/site/
 	@$(call complete,$(FIGURES) $(COMPARED),$(sort $(PAPER) $(COMPARISON)))
 	@$(BIN)/python site/make.py $(OUT) $(BUILD)/notebooks $(BUILD)
 
-test-browser: $(READY)browser ## Test the explorer in a real browser, against real servers (about 4 minutes)
+test-browser: $(READY)browser ## Test the explorer and the page in a real browser, against real servers (about 5 minutes)
 	@test -x $${CHROMIUM:-/usr/bin/chromium} || ! command -v apt-get >/dev/null || { \
 	  echo "installing Debian's chromium"; apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || true
-	$(BIN)/python -m pytest -q -s tests/browser
+	$(BIN)/python -m pytest -q -s -m "not slow" tests/browser tests/page $(ARGS)
 
 test-binder: $(READY)binder-test ## Test what Binder will do with the repository (some minutes)
 	$(BIN)/python -m pytest -q tests/binder

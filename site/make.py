@@ -3,7 +3,8 @@
     python site/make.py FIGURES NOTEBOOKS BUILD
 
 Nothing is executed and nothing is fetched: the notebooks are shown as they were executed. A link to a page, an anchor,
-an image or a file that does not exist is a warning of Sphinx or MyST, and every warning is an error here.
+an image or a file that does not exist is a warning of Sphinx or MyST, and every warning is an error here. The page
+that needs no server is made by `make_page`, and put beside the others.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import make_page
+
 HERE = Path(__file__).parent
 
 
 def gather(figures: Path, notebooks: Path, sources: Path) -> None:
     """Put pages, notebooks, figures and the tables of claims and goals where Jupyter Book finds them."""
     shutil.rmtree(sources, ignore_errors=True)
-    shutil.copytree(HERE, sources, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    shutil.copytree(HERE, sources, ignore=shutil.ignore_patterns("*.py", "__pycache__", "page"))
     shutil.copytree(figures, sources / "figures")
     shutil.copy(HERE.parent / "app" / "explorer.png", sources)
     (sources / "notebooks").mkdir()
@@ -51,6 +54,7 @@ def main() -> None:
         sys.exit(done.stdout[-4000:] + done.stderr[-4000:])
     shutil.rmtree(build / "site", ignore_errors=True)
     shutil.move(build / "site_book" / "_build" / "html", build / "site")
+    make_page.write(build / "site")
     print(f"{build}/site/index.html")
 
 
