@@ -41,7 +41,10 @@ export class Controller {
    */
   step(problem, history, remaining) {
     const seen = this.see(problem, history, remaining);
-    if (!seen) return { next: this.choose(problem, history, remaining, this.firstValues(problem)), recommendation: null, prediction: null };
+    if (!seen) {
+      const next = this.choose(problem, history, remaining, this.firstValues(problem));
+      return { next, recommendation: null, prediction: null };
+    }
     const { logits, chance, shared } = decide(this.network, seen);
     const next = this.choose(problem, history, remaining, logits);
     const prediction = predict(seen, history);
@@ -96,7 +99,8 @@ function predict({ belief, centre }, history) {
 function thinned(cells, most) {
   if (cells.length <= most) return cells;
   const byLatency = [...cells].sort(([a, x], [b, y]) => x - y || a - b);
-  const chosen = new Set(Array.from({ length: most }, (_, k) => byLatency[Math.round((k * (cells.length - 1)) / (most - 1))]));
+  const place = (k) => Math.round((k * (cells.length - 1)) / (most - 1));
+  const chosen = new Set(Array.from({ length: most }, (_, k) => byLatency[place(k)]));
   return cells.filter((each) => chosen.has(each));
 }
 

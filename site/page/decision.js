@@ -118,7 +118,8 @@ export function rank(network, now) {
       Math.min((5 * (latency[i] - fastest)) / nodes[1], 5),
       ...shared,
     );
-    return network.arrays.recommend_beta[0] * x[0] + network.linear("recommend.2", relu(network.linear("recommend.0", x)))[0];
+    const hidden = relu(network.linear("recommend.0", x));
+    return network.arrays.recommend_beta[0] * x[0] + network.linear("recommend.2", hidden)[0];
   });
 }
 

@@ -4,7 +4,7 @@
 
 import { affine, cholesky, layer, layerNorm, relu, softmax, solveLower } from "linear";
 
-const NOTHING = 1e-12; // weight of a component that has no effect
+const NOTHING = 1e-9; // weight of a component that has no effect
 const BLOCK = 125; // cells that are computed together
 
 export class Network {
@@ -165,9 +165,11 @@ export class Network {
     const query = new Float64Array(BLOCK * width), inner = new Float64Array(BLOCK * correction);
     const second = new Float64Array(BLOCK * correction), last = new Float64Array(2 * BLOCK);
     const moments = { mean: new Float64Array(BLOCK), deviation: new Float64Array(BLOCK) };
+    const perCell = this.sizes.components * this.sizes.rank;
+    const room = { phi: new Float64Array(BLOCK * perCell), reduced: new Float64Array(BLOCK * n) };
     for (let from = 0; from < this.nCells; from += BLOCK) {
       const count = Math.min(BLOCK, this.nCells - from);
-      this.mixture(used, from, count, moments);
+      this.mixture(used, from, count, moments, room);
       query.set(this.query.subarray(from * width, (from + count) * width));
       attention.forEach((head, h) => {
         affine(head, query, input, count, h * head.columns, width, h * n, columns);
@@ -190,14 +192,14 @@ export class Network {
   }
 
   /** Moments of the mixture of Gaussian processes, for a block of cells; `moments` gets them. */
-  mixture(used, from, count, { mean, deviation }) {
+  mixture(used, from, count, { mean, deviation }, { phi, reduced }) {
     const { components, rank } = this.sizes, leastNoise = Math.min(...this.noise);
-    const phi = Float64Array.from(this.kernel.subarray(from * components * rank, (from + count) * components * rank));
+    phi.set(this.kernel.subarray(from * components * rank, (from + count) * components * rank));
     mean.fill(0);
     deviation.fill(0); // the second moment, at first
     for (const { k, weight, white, reduce } of used) {
       const n = white.length, noise = this.noise[k];
-      const reduced = affine(reduce, phi, new Float64Array(count * n), count, k * rank, components * rank);
+      affine(reduce, phi, reduced, count, k * rank, components * rank);
       for (let c = 0, at = 0; c < count; c++) {
         let one = this.prior[(from + c) * components + k], variance = this.variance[(from + c) * components + k];
         for (let i = 0; i < n; i++, at++) {
@@ -215,8 +217,10 @@ export class Network {
   attention(tokens) {
     const { width, heads } = this.sizes, size = width / heads, n = tokens.length;
     const keys = tokens.map((t) => this.linear("key", t).map((value) => value / Math.sqrt(size)));
-    return Array.from({ length: heads }, (_, h) =>
-      layer(Float64Array.from(keys.flatMap((key) => [...key.subarray(h * size, (h + 1) * size)])), new Float64Array(n)));
+    return Array.from({ length: heads }, (_, h) => {
+      const weight = keys.flatMap((key) => [...key.subarray(h * size, (h + 1) * size)]);
+      return layer(Float64Array.from(weight), new Float64Array(n));
+    });
   }
 
   /** The correction's first layer on attention, mean and log deviation; its bias is what is the same for all cells. */

@@ -10,13 +10,17 @@ import { about, loadCells, loadController, loadDevices } from "tables";
 import { bestWithin, bounds, descending, largest, normalisedRegret, padded, paretoFront, rewards, shades } from "values";
 
 const OWN = "own", SLIDERS = "sliders"; // devices without a stored table
+const LEAST = 1e-3; // ms
+const TYPING = 500, PAUSE = 250; // ms after a key before the text is read; between two measurements of a stored device
 const element = (id) => document.getElementById(id);
 const short = (value) => String(Number(value.toPrecision(4)));
 
 const { cells, datasets } = await loadCells();
 const state = { device: SLIDERS, dataset: Object.keys(datasets)[0], up: "score", weight: 1, limit: null, steps: [] };
 const orders = new Map(); // cells by falling height, for each vertical axis
-let stored = {}, controller = null, outcome = null, shown = null;
+let stored = {}, controller = null, prepared = 0; // what is loaded, and the share of the controller that is ready
+let outcome = null, shown = null; // the controller's last step; latencies and rewards of all cells in the plane
+let planned = 0, cleared = false; // a timer; whether measurements were removed because the device changed
 
 // devices
 
@@ -26,7 +30,8 @@ const sliders = new Model({ names: about.labels, mean, sd, marks, values: mean, 
 
 /** Latency of all cells on the made device: the sum over its operations. */
 function additive() {
-  const values = sliders.get("values"), n = cells.order.length, edges = about.edges.length, ms = new Float32Array(n);
+  const values = sliders.get("values").map((value) => Math.max(value, LEAST));
+  const edges = about.edges.length, ms = new Float32Array(cells.order.length);
   for (let at = 0; at < cells.digits.length; at++) ms[Math.floor(at / edges)] += values[cells.digits[at]];
   return ms;
 }
@@ -47,7 +52,7 @@ const known = () => state.device !== OWN;
 
 const plane = new Model({
   x: new Float32Array(0), y: new Float32Array(0), shade: new Uint8Array(0), x_range: [0, 1], y_range: [0, 1],
-  reward_range: [0, 2], x_label: "", y_label: "", description: "", height: 430, front: [], trail: [], optimum: 0,
+  reward_range: [0, 2], x_label: "", y_label: "", description: "", height: 370, front: [], trail: [], optimum: 0,
   recommended: -1, limit: null, limit_side: "right", limit_best: -1, hovered: -1, selected: -1,
 });
 
@@ -118,12 +123,15 @@ function search() {
 /** Say which cell is next, and which is recommended. */
 function tell(history) {
   const next = outcome?.next, n = history.length;
+  const focused = ["measure", "automatic"].some((id) => element(id).contains(document.activeElement));
   element("measure").hidden = known() || !next;
   element("automatic").hidden = !known() || !next;
-  if (!controller) return element("next").replaceChildren(shares());
+  if (focused && !next) element("clear").focus(); // what had the focus is hidden
+  if (!controller) return element("next").replaceChildren(share());
   if (next) {
     const expected = next.ms === null ? "" : `, ${short(next.ms)} ms expected`;
-    element("next").replaceChildren(bold(`Measure cell ${next.arch}`), ` (${n + 1} of ${about.budget}${expected})`, code(cells.string(next.arch)));
+    const count = ` (${n + 1} of ${about.budget}${expected})`;
+    element("next").replaceChildren(bold(`Next: measure cell ${next.arch}`), count, code(cells.string(next.arch)));
   } else {
     const why = n >= about.budget ? `${n} cells are measured` : "no other cell is expected to be better";
     element("next").replaceChildren(bold("The search has ended: "), `${why}.`);
@@ -133,28 +141,33 @@ function tell(history) {
 
 function recommendation(history) {
   const found = outcome.recommendation;
-  if (!history.length) return ["Nothing is recommended before the first measurement."];
+  if (!history.length) return [`${cleared ? "The device changed, so the measurements were removed. " : ""}`
+    + "Nothing is recommended before the first measurement."];
   if (!found) return ["Nothing is recommended: no measured cell works and keeps the limit."];
-  const ms = new Map(history.cells).get(found.arch), regret = found.regret.toFixed(3), parts = [];
-  parts.push(bold(`Recommended: cell ${found.arch}`), `, ${short(ms)} ms`, code(cells.string(found.arch)));
-  parts.push(state.limit === null ? `Expected regret ${regret}.` : `Score that is expected to be lost: ${regret}.`);
-  if (known() && state.limit === null) parts.push(` True regret ${normalisedRegret(shown.reward, found.arch).toFixed(3)}.`);
+  const ms = new Map(history.cells).get(found.arch), { score } = datasets[state.dataset];
+  const parts = [bold(`Recommended: cell ${found.arch}`), `, ${short(ms)} ms`, code(cells.string(found.arch))];
+  const limited = state.limit !== null, what = limited ? "loss of score" : "regret";
+  parts.push(`Expected ${what}: ${found.regret.toFixed(3)}.`);
+  if (known()) {
+    const lost = limited ? score[bestWithin(score, shown.ms, state.limit)] - score[found.arch]
+      : normalisedRegret(shown.reward, found.arch);
+    parts.push(` True ${what}: ${lost.toFixed(3)}.`);
+  }
   const wrong = [...history.implausible(controller.network.priorShape)];
-  if (wrong.length) parts.push(` Ignored, because no device is like this: cell ${wrong.join(", ")}. Measure it again.`);
+  if (wrong.length) parts.push(` Not used, because no known device is like this: cell ${wrong.join(", ")}. Measure it again.`);
   return parts;
 }
 
-let prepared = 0;
-const shares = () => `The controller is being prepared: ${Math.round(100 * prepared)} %.`;
+const share = () => `The controller is being prepared: ${Math.round(100 * prepared)} %.`;
 
 // what the user does
 
 /** Run an action; an error is shown in one sentence. */
 function attempt(action) {
   const box = element("error");
+  box.hidden = true;
   try {
     action();
-    box.hidden = true;
   } catch (error) {
     box.textContent = error.message;
     box.hidden = false;
@@ -171,18 +184,19 @@ function typed({ operation, text }) {
 
 /** Another device: what was measured on the one before does not count. */
 function changed() {
+  cleared = state.steps.length > 0;
   element("readings").value = "";
   state.steps = [];
   outcome = null;
   plane.assign({ trail: [], recommended: -1, selected: -1 });
   draw();
-  planSearch();
+  later(search, 60);
 }
 
-let planned = 0;
-function planSearch() {
+/** Do one thing after some ms, and nothing that was planned before. */
+function later(action, ms) {
   clearTimeout(planned);
-  planned = setTimeout(search, 60);
+  planned = setTimeout(action, ms);
 }
 
 function read() {
@@ -231,10 +245,13 @@ function listen() {
     });
     element("latency").focus();
   };
-  element("one").onclick = () => add(outcome.next.arch, shown.ms[outcome.next.arch]);
+  element("one").onclick = measureOne;
   element("all").onclick = measureAll;
-  element("readings").oninput = read;
-  element("clear").onclick = () => attempt(changed);
+  element("readings").oninput = () => later(read, TYPING);
+  element("clear").onclick = () => attempt(() => {
+    changed();
+    cleared = false;
+  });
   sliders.on("change:values", changed);
   plane.on("change:hovered change:selected", () => shown && describe());
   plane.on("change:limit", () => {
@@ -242,28 +259,41 @@ function listen() {
     state.limit = Math.max(plane.get("limit"), 1e-3);
     element("limit").value = short(state.limit);
     plane.set("limit_best", bestWithin(heights(), shown.ms, state.limit));
-    planSearch();
+    later(search, 60);
   });
 }
 
-function measureAll() {
-  if (!outcome?.next || !known()) return;
+function measureOne() {
   add(outcome.next.arch, shown.ms[outcome.next.arch]);
-  setTimeout(measureAll, 250);
 }
 
-function option(value, text) {
-  return Object.assign(document.createElement("option"), { value, textContent: text });
+function measureAll() {
+  if (!outcome?.next) return;
+  measureOne();
+  later(measureAll, PAUSE);
+}
+
+const option = (value, text) => Object.assign(document.createElement("option"), { value, textContent: text });
+
+function group(label, ...options) {
+  const node = Object.assign(document.createElement("optgroup"), { label });
+  node.append(...options);
+  return node;
 }
 
 // the first picture, then the rest
 
-element("device").append(option(OWN, "your own: type what you measure"), option(SLIDERS, "five sliders"), ...about.devices.map((name) => option(name, name)));
+element("device").append(
+  option(OWN, "your own device"),
+  option(SLIDERS, "five sliders"),
+  group("stored tables", ...about.devices.map((name) => option(name, name))),
+);
 element("device").value = state.device;
 element("dataset").append(...Object.entries(about.datasets).map(([name, label]) => option(name, label)));
 draw();
 planeModule.render({ model: plane, el: element("plane") });
 slidersModule.render({ model: sliders, el: element("sliders") });
+requestAnimationFrame(() => performance.mark("first picture")); // for tests
 listen();
 tell(new History([], about.sizes));
 
@@ -271,9 +301,9 @@ tell(new History([], about.sizes));
 export const ready = (async () => {
   await new Promise((resolve) => setTimeout(resolve, 50)); // the first picture comes first
   stored = await loadDevices(cells.order);
-  controller = await loadController(cells.order, (share) => {
-    prepared = share;
-    element("next").replaceChildren(shares());
+  controller = await loadController(cells.order, (done) => {
+    prepared = done;
+    element("next").replaceChildren(share());
   });
   search();
   return controller;

@@ -32,7 +32,8 @@ export class History {
 
   /** Cells with a latency that cannot be right beside the others. priorShape: latencies of a typical device. */
   implausible(priorShape) {
-    const finite = this.cells.filter(([, ms]) => ms < Infinity).map(([arch, ms]) => ({ arch, ratio: ms / priorShape[arch] }));
+    const works = this.cells.filter(([, ms]) => ms < Infinity);
+    const finite = works.map(([arch, ms]) => ({ arch, ratio: ms / priorShape[arch] }));
     if (finite.length < 3) return new Set();
     const middle = finite.map((each) => each.ratio).sort((a, b) => a - b)[Math.floor((finite.length - 1) / 2)];
     const { tooSlow, tooFast } = this.sizes;

@@ -20,11 +20,10 @@ export async function loadCells() {
 
 /** Latency in ms of all cells on each stored device: Infinity for a cell that failed, NaN where the table has none. */
 export async function loadDevices(order) {
-  const { codes, lowest, step } = await unpack("latencies"), n = order.length;
+  const { codes, lowest, step } = await unpack("latencies"), n = order.length, { failed, absent } = about.codes;
   return Object.fromEntries(about.devices.map((name, d) => {
-    const ms = Float32Array.from(codes.subarray(d * n, (d + 1) * n), (code) =>
-      code === about.codes.failed ? Infinity : code === about.codes.absent ? NaN : Math.exp(lowest[d] + code * step[d]));
-    return [name, inNatsOrder(ms, order)];
+    const decoded = (code) => (code === failed ? Infinity : code === absent ? NaN : Math.exp(lowest[d] + code * step[d]));
+    return [name, inNatsOrder(Float32Array.from(codes.subarray(d * n, (d + 1) * n), decoded), order)];
   }));
 }
 
@@ -34,7 +33,9 @@ function features(arrays, order) {
   const found = new Float32Array(order.length * sizes.length);
   let first = 0;
   sizes.forEach((size, column) => {
-    order.forEach((arch, k) => (found[arch * sizes.length + column] = values[first + places[column * order.length + k]]));
+    order.forEach((arch, k) => {
+      found[arch * sizes.length + column] = values[first + places[column * order.length + k]];
+    });
     first += size;
   });
   return found;

@@ -19,7 +19,6 @@ FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
-SHOTS = paths.BUILD / "page"
 
 
 @pytest.fixture(scope="session")
@@ -33,10 +32,17 @@ def make_page():
 
 
 @pytest.fixture(scope="session")
-def page_file(make_page, mirror_beside_the_checkout):
+def shots():
+    """Folder of the page and its screenshots."""
+    folder = paths.BUILD / "page"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def page_file(make_page, shots, mirror_beside_the_checkout):
     """The page as a file on the disk."""
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    file = SHOTS / "page.html"
+    file = shots / "page.html"
     file.write_text(make_page.page(), encoding="utf-8")
     return file
 
@@ -58,13 +64,16 @@ def visit(browser, page_file):
     """Opens the page from the disk, offline; after the test, there was no error and no request."""
     contexts, wrong = [], []
 
-    def open_(width: int = 1280, height: int = 800, **options):
+    def open_(width: int = 1280, height: int = 800, *, ready: bool = True, **options):
         contexts.append(browser.new_context(viewport={"width": width, "height": height}, offline=True, **options))
         page = contexts[-1].new_page()
         page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("request", lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else wrong.append(r.url))
         page.goto(page_file.as_uri(), wait_until="commit")
+        if ready:
+            page.wait_for_selector("canvas[data-drawn]")
+            page.evaluate("async () => { await (await import('page')).ready; }")
         return page
 
     yield open_
@@ -76,10 +85,4 @@ def visit(browser, page_file):
 @pytest.fixture
 def page(visit):
     """The page at 1280 × 800, with the controller ready."""
-    opened = visit()
-    wait_for_controller(opened)
-    return opened
-
-
-def wait_for_controller(page) -> None:
-    page.evaluate("async () => { await (await import('page')).ready; }")
+    return visit()

@@ -14,6 +14,7 @@ from simmore.strategies.in_context import InContext, LearnedRecommendation, _see
 
 DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
 TOLERANCE = 1e-4  # of a probability, and of an expected regret
+TIE = 2e-6  # relative difference of two probabilities: rounding decides which of the cells is first
 
 IN_BROWSER = """
 async (cases) => {
@@ -113,19 +114,30 @@ def _softmax(x):
     return e / e.sum()
 
 
+def same(found, expected, probability):
+    """Whether two choices are the same cell, or two cells that the network cannot tell apart."""
+    if found is None or expected is None or found == expected:
+        return found == expected
+    return probability[found] >= (1 - TIE) * probability[expected]
+
+
 def compare(page, n, seed):
-    """Compare n random histories; gives the largest differences of probabilities and of expected regrets."""
+    """Compare n random histories; gives those with other cells, and the largest differences of numbers."""
     rng = np.random.default_rng(seed)
     scores = {name: proxies.stored_score(name) for name in DATASETS}
     network, measured = context.load("controller_0"), tables(rng)
     cases = [random_case(rng, measured[rng.integers(len(measured))], scores) for _ in range(n)]
     largest = {"probability": 0.0, "regret": 0.0}
-    other = []
+    other, ties = [], 0
     for start in range(0, n, 20):
         some = cases[start : start + 20]
         for case, found in zip(some, page.evaluate(IN_BROWSER, some), strict=True):
             expected = in_python(network, case, scores)
-            if (found["next"], found["recommended"]) != (expected["next"], expected["recommended"]):
+            ties += (found["next"], found["recommended"]) != (expected["next"], expected["recommended"])
+            if not (
+                same(found["next"], expected["next"], expected["probabilities"])
+                and same(found["recommended"], expected["recommended"], expected["among"])
+            ):
                 other.append((case, found["next"], expected["next"], found["recommended"], expected["recommended"]))
             if expected["probabilities"] is not None and found["probabilities"] is not None:
                 values = np.frombuffer(base64.b64decode(found["probabilities"]), dtype="<f4")
@@ -136,7 +148,7 @@ def compare(page, n, seed):
                 largest["probability"] = max(largest["probability"], float(difference))
             if expected["regret"] is not None:
                 largest["regret"] = max(largest["regret"], abs(found["regret"] - expected["regret"]))
-    print(f"\n{n} histories: {len(other)} other cells; largest differences {largest}")
+    print(f"\n{n} histories: {len(other)} with other cells, {ties - len(other)} ties; largest differences {largest}")
     return other, largest
 
 
