@@ -136,7 +136,7 @@ explore: export JUPYTER_CONFIG_PATH := $(CURDIR)/app
 explore: $(READY)explore ## Open the explorer as an app in the browser (PORT=8866)
 	$(BIN)/python -m voila notebooks/$(EXPLORER).ipynb --port=$(or $(PORT),8866)
 
-page: $(READY)core tables ## Build the page that needs no server, one file: build/page.html
+page: $(READY)core tables ## Build the page that needs no server, one file: build/page/index.html
 	@$(BIN)/python site/make_page.py $(BUILD)
 
 site: $(READY)site $(call executed,$(sort $(PAPER) $(COMPARISON))) ## Build the notebooks, figures and claims as a static site, build/site/

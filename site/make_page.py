@@ -2,7 +2,7 @@
 
     python site/make_page.py BUILD
 
-The page is written to ``BUILD/page.html``. It holds public tables, so it is built where it is needed and never stored
+The page is written to ``BUILD/page/index.html``. It holds public tables, so it is built where it is needed and never stored
 in the repository. Its modules are in ``site/page/``; the plane and the sliders are those of the explorer.
 """
 
@@ -128,7 +128,7 @@ def modules() -> dict[str, str]:
 def page() -> str:
     """The whole page as HTML."""
     order = by_digits()
-    shown = devices.available(["nats_gpu", *data.BENCHMARKED, *data.BLIND, *data.MEASURED])
+    shown = devices.available(["nats_gpu", *data.BENCHMARKED, *data.BLIND, *data.MEASURED, "edgegpu_lut"])
     parts = {
         "STYLE": (BROWSER / "explorer.css").read_text("utf-8") + (PAGE / "page.css").read_text("utf-8"),
         "MODULES": json.dumps({"imports": modules()}),
@@ -144,10 +144,10 @@ def page() -> str:
 
 
 def write(folder: Path) -> None:
-    """Write the page into a folder."""
-    content = page().encode()
-    replace(folder / "page.html", content)
-    print(f"{folder}/page.html: {len(content) / 1e6:.2f} MB")
+    """Write the page, ``page/index.html`` in a folder."""
+    file, content = folder / "page" / "index.html", page().encode()
+    replace(file, content)
+    print(f"{file}: {len(content) / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

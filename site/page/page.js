@@ -113,7 +113,7 @@ function search() {
   outcome = controller && controller.step(problem, history, about.budget - history.length);
   performance.measure("step", "step");
   plane.assign({
-    trail: [...history.readings.keys()].filter((arch) => !shown || Number.isFinite(shown.ms[arch])),
+    trail: history.cells.filter(([, ms]) => ms < Infinity).map(([arch]) => arch),
     recommended: outcome?.recommendation?.arch ?? -1,
   });
   draw();

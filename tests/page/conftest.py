@@ -34,7 +34,7 @@ def make_page():
 @pytest.fixture(scope="session")
 def shots():
     """Folder of the page and its screenshots."""
-    folder = paths.BUILD / "page"
+    folder = paths.BUILD / "page_tests"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -148,6 +148,14 @@ def test_every_control_has_a_name(page):
     assert unnamed == []
 
 
+def test_axe_finds_no_serious_violation(page):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page.click("#one")
+    page.wait_for_selector("#found:has-text('Recommended')")
+    found = axe.run(page).response["violations"]
+    assert not [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")]
+
+
 def test_the_page_works_on_a_phone(visit, shots):
     page = visit(390, 844, is_mobile=True, has_touch=True)
     page.tap("#all")
