@@ -2,8 +2,8 @@
 
     python site/make_page.py BUILD
 
-The page is written to ``BUILD/page/index.html``. It holds public tables, so it is built where it is needed and never stored
-in the repository. Its modules are in ``site/page/``; the plane and the sliders are those of the explorer.
+The page is written to ``BUILD/page/index.html``. It holds public tables, so it is built where it is needed and never
+stored in the repository. Its modules are in ``site/page/``; the plane and the sliders are those of the explorer.
 """
 
 from __future__ import annotations
