@@ -42,7 +42,7 @@ function latencies() {
   if (state.device !== OWN) return stored[state.device] ?? null;
   if (!controller) return null;
   const ms = Float32Array.from(outcome?.prediction?.ms ?? controller.network.priorShape);
-  for (const [arch, measured] of state.steps) ms[arch] = measured;
+  for (const [arch, measured] of new History(state.steps, about.sizes).cells) ms[arch] = measured;
   return ms;
 }
 
@@ -68,13 +68,13 @@ function draw() {
   const { prediction } = outcome ?? {};
   const range = !known() && prediction ? [prediction.fastest, prediction.fastest + prediction.range] : bounds(ms);
   shown = { ms, reward: rewards(score, ms, state.weight, range) };
-  const optimum = largest(shown.reward);
+  const optimum = largest(shown.reward), limit = known() || prediction ? state.limit : null; // in ms: not relative
   plane.assign({
     x: ms, y, x_range: padded(bounds(ms)), y_range: padded(bounds(y)), ...shades(shown.reward),
     front: paretoFront(ms, y, orders.get(key)), optimum,
     x_label: known() ? "latency (ms)" : prediction ? "latency (ms), predicted" : "latency of a typical device, relative",
     y_label: state.up === "score" ? "score p" : `${about.datasets[state.dataset]} accuracy (%)`,
-    limit: state.limit, limit_best: state.limit === null ? -1 : bestWithin(y, ms, state.limit),
+    limit, limit_best: limit === null ? -1 : bestWithin(y, ms, limit),
     description: `All ${ms.length} cells: ${state.up} against latency. The best cell is ${optimum}. `
       + "Arrow keys move from cell to cell, Home to the best.",
   });
@@ -255,7 +255,7 @@ function listen() {
   sliders.on("change:values", changed);
   plane.on("change:hovered change:selected", () => shown && describe());
   plane.on("change:limit", () => {
-    if (plane.get("limit") === state.limit) return;
+    if (plane.get("limit") === null || plane.get("limit") === state.limit) return; // not dragged
     state.limit = Math.max(plane.get("limit"), 1e-3);
     element("limit").value = short(state.limit);
     plane.set("limit_best", bestWithin(heights(), shown.ms, state.limit));
@@ -270,7 +270,7 @@ function measureOne() {
 function measureAll() {
   if (!outcome?.next) return;
   measureOne();
-  later(measureAll, PAUSE);
+  if (element("error").hidden) later(measureAll, PAUSE); // otherwise a line above cannot be read
 }
 
 const option = (value, text) => Object.assign(document.createElement("option"), { value, textContent: text });

@@ -109,6 +109,23 @@ def test_bad_input_is_refused_in_one_sentence(page):
         assert error.endswith(".") and error.count(". ") == 0
 
 
+def test_measuring_stops_at_a_line_that_cannot_be_read(page):
+    page.fill("#readings", "12")
+    page.wait_for_selector("#error:visible")
+    page.click("#all")
+    page.wait_for_timeout(1_000)
+    assert len(page.input_value("#readings").splitlines()) == 2 and page.is_visible("#error")
+
+
+def test_a_limit_holds_before_the_first_measurement(page):
+    page.select_option("#device", "own")
+    page.fill("#limit", "9")
+    page.press("#limit", "Enter")
+    page.wait_for_selector("#measure:visible")
+    add(page, "8.5")
+    assert page.input_value("#limit") == "9" and "loss of score" in page.inner_text("#found")
+
+
 def test_another_device_removes_the_measurements_and_says_so(page):
     page.click("#one")
     page.wait_for_selector("#found:has-text('Recommended')")
