@@ -14,16 +14,30 @@
 # %% [markdown]
 # # 7 · On the machine you hold
 #
-# Ten *real* measurements are enough, says the method. Here they are real: this notebook compiles networks for the
-# machine that it runs on, and searches while it measures. It then looks at the benchmarked runtimes: four pairs of a
-# runtime and a precision in which this project measured all cells. This notebook
+# **Question.** The method needs ten measurements on a device. What does that mean on real hardware, such as the machine
+# that runs this notebook?
 #
-# - measures a few cells in every runtime;
-# - searches live, from ten measurements, and says what measuring everything would have cost;
-# - rebuilds **Figure S2**: how alike the measured devices are, and whether Ξ could have drawn them;
-# - says how good the searches are on devices that had no part in any choice.
+# **Idea.** A *device* is hardware and a runtime: the program that compiles and runs a network, such as ONNX Runtime.
+# This notebook compiles networks, and measures their latencies during a search. It then looks at four *benchmarked
+# runtimes*, in which this project measured all cells on a server CPU.
 #
-# What it measures differs from machine to machine; what it writes into `figures/` comes from the tables.
+# **Equation.** A computer is busy with other things, and changes its speed. A network is therefore timed in several
+# rounds, and each time a reference network $h_\text{ref}$ beside it. The latency of the cell $h$ is
+#
+# $$
+# \ell(h) = m(h) \cdot \frac{\operatorname{median}_k m_k(h_\text{ref})}{m_h(h_\text{ref})}, \qquad
+# m(h) = \operatorname{median}_{j} \; \operatorname{median}_{i} \; t_{ij}(h)
+# $$
+#
+# - $t_{ij}(h)$ is the time of run $i$ in round $j$. Runs that another program interrupted are left out.
+# - $m(h)$ is the median over rounds of the median of each round.
+# - $m_h(h_\text{ref})$ is the latency of the reference network measured beside $h$, and $m_k(h_\text{ref})$ that
+#   measured beside cell $k$.
+#
+# **In this notebook.** A few cells in every runtime. A live search from ten measurements, and how long measuring all
+# cells would take. Figure S2: how alike the measured devices are, and whether Ξ could have drawn them. Searches on the
+# benchmarked runtimes. What is measured here differs from machine to machine. What is written into `figures/` comes
+# from the stored tables.
 
 # %% tags=["parameters"]
 seed = 0
@@ -39,6 +53,7 @@ import pandas as pd
 from simmore import data, devices, paths, provenance, space
 from simmore.experiments import comparison, likeness, record
 from simmore.hardware import live, measure, onnx_network, runtimes
+from simmore.plots import drawings
 from simmore.plots import likeness as likeness_plots
 from simmore.plots import paper as plots
 from simmore.strategies import BEST, Problem, Session
@@ -46,16 +61,23 @@ from simmore.strategies import BEST, Problem, Session
 results = record.Recorder("07_your_machine", figures or paths.FIGURES, seed=seed, quick=quick)
 problem = Problem.of("cifar10")
 everything = np.arange(space.N_ARCHS)
+
+# %% [markdown]
+# **Table 7.1.** The machine that this notebook runs on.
+
+# %%
 pd.Series(provenance.machine(), name="this machine").to_frame()
 
 # %% [markdown]
 # ## A few cells in every runtime that is installed
 #
-# The five cells made of one operation alone, batch 1, one thread, in milliseconds. Cells of one runtime are timed
-# interleaved; ± is the spread of the rounds. A latency is *doubtful* if the spread stays above 5 %, or if other
-# programs took the core away in too many of its runs. `make figures` installs ONNX Runtime; `make test` and
-# `make own-devices` install the others. `torch.compile` takes half a minute a cell and is left to
+# Cells of one runtime are timed in turn, round by round. A latency is *doubtful* if the spread of its rounds stays
+# above 5 %, or if other programs took the core in too many of its runs. `make figures` installs ONNX Runtime; `make
+# test` and `make own-devices` install the others. `torch.compile` takes half a minute per cell: measure it with
 # `simmore measure 1462 --runtime torch_compile`.
+#
+# **Table 7.2.** Latency in ms of the five cells of one operation alone (batch 1, one thread), ± spread of the rounds;
+# number of doubtful latencies.
 
 # %%
 cells = space.single_operation_archs().tolist()
@@ -70,9 +92,8 @@ pd.DataFrame.from_dict(rows, orient="index", columns=[*space.OPERATIONS, "doubtf
 # %% [markdown]
 # ## Ten measurements, live
 #
-# Expected improvement knows simulated devices and tables of other devices, and nothing of this machine but what it
-# measures. A reference network is timed beside every cell. Latencies are scaled to its median, so that a machine that
-# becomes slower in the middle of the search changes nothing.
+# The default strategy, expected improvement (notebook 05), knows simulated devices and tables of other devices. Of this
+# machine it knows only what it measures.
 
 # %%
 wanted = measure.Configuration(runtime, precision)
@@ -80,25 +101,34 @@ session = Session(BEST, problem, seed=seed)
 ended = live.search_live(wanted, session, strategy=BEST, seed=seed)
 print(f"{ended.seconds:.1f} s; all cells would have taken {ended.seconds_for_everything() / 60:.0f} minutes")
 
+# %% [markdown]
+# **Table 7.3.** The recommendation: its latency on this machine, and its validation accuracy from NATS-Bench. The
+# drawing shows the cell.
+
 # %%
 found = ended.found
+ax = drawings.cell(space.to_ops(found.arch))
+
+# %%
 facts = {"cell": found.arch_str, "latency (ms)": round(found.latency_ms, 3)}
 facts |= {f"{name}, validation (%)": round(data.accuracy(name)[found.arch], 2) for name in data.DATASETS}
 pd.Series(facts, name="the recommendation").to_frame()
 
 # %% [markdown]
-# The search over all cells. The grey cells are the project's own table of the same runtime, times the one factor that
-# fits it to the ten measurements here: how fast this machine is beside the one that the table comes from.
+# The search over all cells. The latencies of the cells in the background are those of the stored table of this runtime,
+# times one factor that fits them to the ten measurements here. The factor compares this machine with the one of the
+# table.
 
 # %%
 table = wanted.name if wanted.name in data.BENCHMARKED else "onnxruntime_fp32"
 measured = found.trajectory.drop_duplicates("arch").query("latency_ms < inf")
 factor = np.median(measured["latency_ms"] / data.latency_table(table)[measured["arch"]])
 known = data.latency_table(table) * factor
-ax = plots.trajectory(found.trajectory, found.arch, devices.optimum(problem.score, known), known, problem.score)
+reward = devices.reward(problem.score, known)
+ax = plots.trajectory(found.trajectory, found.arch, int(reward.argmax()), known, problem.score, reward)
 title = f"{wanted.name}: this machine takes {factor:.2f} of the table's time"
-ax.set(xlabel="latency (ms)", ylabel="score $p$", title=title)
-legend = ax.legend(fontsize=6, loc="lower right")
+ax.set(xlabel="latency (ms, logarithmic)", ylabel="score $p$", title=title)
+legend = ax.legend(loc="lower right")
 
 # %% [markdown]
 # The recommended network as an ONNX file. Its weights are initial ones; `layers.weights_of` takes those of a network
@@ -111,11 +141,14 @@ onnx_network.export(found.arch, paths.BUILD / "live" / "best.onnx")
 # %% [markdown]
 # ## The benchmarked runtimes
 #
-# A single disturbed reading can be the slowest of all cells. It then sets the range of ℓ̄, and with it every reward. The
-# tables are therefore measured in three passes, at different times and in different processes. The first pass measures
-# every network. The other two measure again what the range may depend on: the slowest 1 %, cells that take more than
-# 1.25 times what a robust fit of their operations explains, doubtful cells, and the cells of one operation. 500 random
-# networks are measured in every pass as a control. The table has the median of a network's readings.
+# A single disturbed measurement can make a cell the slowest of all. It then sets the range of the inverse latency, and
+# with it every reward. The tables are therefore measured in three passes, at different times and in different
+# processes. The first pass measures every network. The other two measure again what the range may depend on: the
+# slowest 1 %, cells that take more than 1.25 times what a robust fit of their operations explains, doubtful cells, and
+# the cells of one operation. 500 random networks are measured in every pass as a control. The table has the median of
+# the measurements.
+#
+# **Table 7.4.** How the four runtimes were measured.
 
 # %%
 metadata = [data.benchmark_metadata(name) for name in data.BENCHMARKED]
@@ -134,12 +167,14 @@ columns = {
 pd.DataFrame(columns, index=list(data.BENCHMARKED)).transpose()
 
 # %% [markdown]
-# Repeatability, by the random networks: their order in the first two passes (Kendall, with a 95 % interval over
-# networks), the median difference, and the regret that noise causes: the network with the highest reward by the first
-# pass, judged by the second, where 0 is the second's best network and 1 is a random one. *Drift* is the median
-# difference between passes, without and with the correction by the reference network, on networks that the correction
-# was not fitted to. Two more runtimes are measured on a sample of the cells. They are *blind*: no search was run
-# on them before the searches of notebook 05 were fixed.
+# How repeatable are these latencies? The 500 random networks tell.
+#
+# **Table 7.5.** By runtime: Kendall's $\tau$ between the first two passes, with its 95 % interval over networks; the
+# median relative difference; the regret that noise causes. This is the regret of the network with the highest reward in
+# the first pass, judged by the second: 0 is the best network of the second pass, 1 is a random one. *Drift* is the
+# median difference between passes, without and with the correction by the reference network, on networks that the
+# correction was not fitted to. Two more runtimes are measured on a sample of the cells. They are *blind*: no search was
+# run on them before the searches of notebook 05 were fixed.
 
 # %%
 every = {name: data.benchmark_metadata(name) for name in (*data.BENCHMARKED, *data.BLIND)}
@@ -152,9 +187,12 @@ results.table(repeated, "repeatability")
 repeated.round(4)
 
 # %% [markdown]
-# How alike are they, beside the paper's devices? And are they within Ξ, the distribution of synthetic devices? A
-# search sees latencies relative to its first measurement, so what matters is each operation's share. Where the paper's
-# devices are missing, the sums of their operations take their place.
+# How alike are these devices and those of the paper? And could Ξ, the distribution of synthetic devices, have drawn
+# them? A search sees latencies relative to its first measurement, so that the share of each operation in the latency
+# counts. Where tables of the paper's devices are missing, sums of operation latencies take their place.
+#
+# **Figure S2.** (a) Kendall's $\tau$ between the latencies of any two devices. (b) Place of each operation's share
+# among the devices that Ξ draws: 50 % is the median draw.
 
 # %%
 own = devices.benchmarked_devices()
@@ -165,6 +203,9 @@ profiles = likeness.within(devices.SyntheticDevices.fit(), [*own, *paper], seed=
 figure = likeness_plots.benchmarked_runtimes(pairs, profiles, list(data.BENCHMARKED))
 results.figure(figure, "figS2_own_devices", pairs)
 results.table(profiles, "figS2_own_devices_shares")
+
+# %% [markdown]
+# **Table 7.6.** Percentile (%) of each operation's share among draws of Ξ.
 
 # %%
 between = pairs[(pairs["device_a"] < pairs["device_b"])]
@@ -177,8 +218,11 @@ profiles.pivot_table(index="device", columns="operation", values="share_percenti
 # %% [markdown]
 # ## Searches on them
 #
-# No choice of this project was made with these devices. Normalised regret over random starts, ten measurements: 0 is
-# the device's best cell, 1 is what ten random cells give on average.
+# No choice of this project was made with these devices. Regret is normalised (notebook 04): 0 is the best cell of the
+# device, 1 is what ten random cells give on average.
+#
+# **Table 7.7.** Inference regret (of the recommendation) and simple regret (of the best cell measured) after ten
+# measurements, mean over random starts.
 
 # %%
 n_starts = 5 if quick else 25
@@ -190,12 +234,17 @@ values = ["simple_regret", "inference_regret"]
 regrets.pivot_table(index="device", columns="strategy", values=values).round(3)
 
 # %% [markdown]
-# The paper's range of ℓ̄ is set by the slowest cell. Judged by a robust range, from 0.1 to 99.9 % of the latencies, no
-# single cell sets it:
+# The slowest cell sets the range of the inverse latency. A robust range, from the 0.1 % to the 99.9 % quantile of the
+# latencies, does not depend on a single cell.
+#
+# **Table 7.8.** The same regrets by the robust range.
 
 # %%
 robust = [f"{name}_robust" for name in values]
 regrets.pivot_table(index="device", columns="strategy", values=robust).round(3)
+
+# %% [markdown]
+# **Table 7.9.** The goals of this project.
 
 # %%
 best = regrets[regrets["strategy"] == BEST].groupby("device")[values].mean()
@@ -214,7 +263,11 @@ lowest = regrets.pivot_table(index="device", columns="strategy", values="inferen
 print("lowest inference regret:", lowest.to_dict())
 
 # %% [markdown]
-# **What to see:** a live search takes seconds, and measuring everything takes about half an hour of a core. The last
-# line names the best strategy on each device. A device outside of Ξ is unlike anything that the paper's policy was
-# trained on, and unlike the devices whose tables are known: the paper warns that a search may fail there, and the
-# table of regrets shows by how much.
+# **What to see:** a live search takes seconds, and measuring all cells takes about half an hour of a core. The last
+# line names the best strategy on each device. A device outside of Ξ is unlike the devices that the paper's policy was
+# trained on. The paper warns that a search may fail there. Table 7.7 shows by how much.
+#
+# **Limits:** the benchmarked runtimes ran on one machine, with one thread and initial weights. Other machines have
+# other latencies. A latency of a single network says nothing about throughput or energy.
+#
+# **A question to try:** set `precision = "int8"`, and run the live search again. Is the recommended cell another one?

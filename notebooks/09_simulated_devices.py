@@ -14,14 +14,15 @@
 # %% [markdown]
 # # 9 · How should the distribution of synthetic devices be designed?
 #
-# The paper trains on devices that Ξ draws, one Gaussian for each operation (section 3.2, notebook 02). It leaves open
-# how such a distribution should be designed. This notebook answers with evidence. It
+# **Question.** The paper trains on devices that Ξ draws, one Gaussian for each operation (section 3.2, notebook 02). It
+# leaves open how such a distribution should be designed. What do draws of Ξ lack?
 #
-# - compares draws of Ξ and of *simulated devices* with real devices: **Figure 12**;
-# - checks what a search predicts with a prior that was fitted to simulated devices: **Figure 15**.
+# **Idea.** A *prior predictive check* draws devices from a distribution and asks whether a real device looks like one
+# of the draws. Two distributions are compared: Ξ, and *simulated devices*, which have the mechanisms of real hardware.
+# Figure 12 compares them with real devices. Figure 15 checks what a search predicts with a prior that was fitted to
+# simulated devices.
 #
-# A *prior predictive check* draws devices from the distribution and asks whether a real device looks like one of the
-# draws. A statistic $T$ turns the table of a device into one number. The percentile of a real device is
+# **Equation.** A statistic $T$ turns the latencies of a device into one number. The percentile of a real device is
 #
 # $$q = \tfrac{1}{n} \sum_{i=1}^{n} \left[\, T(\ell_i) < T(\ell) \,\right],$$
 #
@@ -75,35 +76,37 @@ figure = plots.examples(tables, space.flops(np.arange(space.N_ARCHS)))
 # | fastest cell / mean | fixed overhead |
 # | difference of twin cells | noise: median absolute logarithm of the ratio of cells that are the same network |
 
+# %% [markdown]
+# **Figure 12.** Each panel has one statistic: its histogram over draws of Ξ and over simulated devices, and the real
+# devices. Thick lines are central 95 % intervals, and short vertical lines are medians. Values outside of an axis are
+# drawn at its end.
+
 # %%
 frame = prior_checks.checks(real, n=100 if quick else 500, seed=seed)
 figure = plots.prior_checks(frame)
 results.figure(figure, "fig12_simulated_devices", frame, digits=4)
 
 # %% [markdown]
-# Values outside of an axis are drawn at its end. Thick lines are central 95 % intervals, and short vertical lines are
-# medians.
-#
-# Share of the design devices that lie within the central 95 % of each distribution, by statistic:
+# **Table 9.1.** Share of the design devices that lie within the central 95 % of each distribution, by statistic.
 
 # %%
 found = prior_checks.percentiles(frame)
 prior_checks.typical(found, "statistic").round(2)
 
 # %% [markdown]
-# Share of the nine statistics that lie within the central 95 %, by device:
+# **Table 9.2.** Share of the nine statistics that lie within the central 95 %, by device.
 
 # %%
 prior_checks.typical(found, "device").round(2)
 
 # %% [markdown]
-# Percentile (0 to 100) of each device in Ξ:
+# **Table 9.3.** Percentile (0 to 100) of each device in Ξ.
 
 # %%
 found.pivot_table(index=["class", "device"], columns="statistic", values="xi", sort=False).round(0)
 
 # %% [markdown]
-# Percentile (0 to 100) of each device among simulated devices:
+# **Table 9.4.** Percentile (0 to 100) of each device among simulated devices.
 
 # %%
 found.pivot_table(index=["class", "device"], columns="statistic", values="simulated", sort=False).round(0)
@@ -127,6 +130,9 @@ found.pivot_table(index=["class", "device"], columns="statistic", values="simula
 #   posterior gives a distribution of the range. If it is calibrated, the true range is below its quantile of level
 #   $\alpha$ in a share $\alpha$ of all searches.
 # - The *expected regret* that the recommendation reports should equal the mean true regret.
+#
+# **Table 9.5.** By kind of devices and cells measured: shares of searches, and mean normalised regrets (0 is the best
+# cell, 1 is what ten random cells give on average).
 
 # %%
 simulated = calibration.simulated_devices(12 if quick else 200)
@@ -139,8 +145,8 @@ frame = pd.concat(
 calibration.summary(frame).round(2)
 
 # %% [markdown]
-# The table shows shares of searches, and mean normalised regrets (0 is the best cell, 1 is what ten random cells give
-# on average).
+# **Figure 15.** Left and middle: how often the true range is below each quantile of the predicted one. Right: true
+# against predicted regret; bars are 95 % intervals over devices.
 
 # %%
 curves = calibration.calibration_curves(frame, np.linspace(0, 1, 101))
@@ -150,8 +156,7 @@ results.figure(figure, "fig15_calibration", frame, digits=4)
 # %% [markdown]
 # **What to see:** a curve above the grey line means that ranges are overestimated, and a curve below it means that they
 # are underestimated. A curve that is steep in the middle means that the predicted interval is wider than necessary. In
-# the right panel, points below the grey line mean that the true regret is smaller than the reported one. Bars are 95 %
-# intervals over devices.
+# the right panel, points below the grey line mean that the true regret is smaller than the reported one.
 #
 # **Limits:** the widths of the simulated devices were chosen with these checks on these twelve design devices, and with
 # the likelihood of 10 and 30 of their cells under the fitted prior, so that Figure 12 describes the design and does not

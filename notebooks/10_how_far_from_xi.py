@@ -14,10 +14,12 @@
 # %% [markdown]
 # # 10 · How far may a device lie from Ξ?
 #
-# The paper trains on synthetic devices that Ξ draws, and leaves open how far a real device may lie from Ξ. This
-# notebook searches devices at growing distances, without tables of other devices, and draws **Figure 13**.
+# **Question.** The paper trains on synthetic devices that Ξ draws (notebook 02), and leaves open how far a real device
+# may lie from Ξ. At which distance does a search become worse?
 #
-# The distance of a device with the latencies $\ell(h)$ of the cells $h$ is
+# **Idea.** Make devices at growing distances from Ξ, and search them without tables of other devices (Figure 13).
+#
+# **Equation.** The distance of a device with the latencies $\ell(h)$ of the cells $h$ is
 #
 # $$d = \min_{\xi \sim \Xi} \sqrt{\tfrac{1}{n} \sum_h \left(\log \tfrac{\ell(h)}{\ell_\xi(h)} - c_\xi\right)^2},$$
 #
@@ -30,18 +32,33 @@ quick = False  # True: less of everything
 figures = ""  # folder for the figures; empty: the project's own
 
 # %%
-from simmore import paths
+import numpy as np
+
+from simmore import devices, paths, space
 from simmore.experiments import comparison, distance, record
 from simmore.plots import comparison as plots
+from simmore.plots import simulated as simulated_plots
 from simmore.strategies import BEST, Problem
 
 results = record.Recorder("10_how_far_from_xi", figures or paths.FIGURES, seed=seed, quick=quick)
 names = ["paper", "controller", BEST]
 
 # %% [markdown]
-# Devices are made in two ways. Ξ with 0.5 to 4 times its standard deviations gives devices of the same structure,
-# sums of operations, with other costs. Mixtures of an additive and a simulated device, in logarithms, give devices of
-# another structure. Real devices stand beside them.
+# Devices are made in two ways. Ξ with 0.5 to 4 times its standard deviations gives devices of the same structure with
+# other costs: they are still sums of operations. Mixtures of an additive and a simulated device, in logarithms, give
+# devices of another structure. The picture shows three devices of each kind, all cells by their FLOPs.
+
+# %%
+xi, rng = devices.SyntheticDevices.fit(), np.random.default_rng(seed)
+tables = {f"Ξ × {width:g}": distance.scaled(xi, width, 3, rng) for width in (1.0, 4.0)}
+tables["simulated"] = distance.interpolated(xi, 1.0, 3, rng)
+figure = simulated_plots.examples(tables, space.flops(np.arange(space.N_ARCHS)))
+
+# %% [markdown]
+# Real devices are searched too.
+#
+# **Table 10.1.** Mean distance from Ξ, and mean normalised regret of the recommendation (notebook 05), by kind and
+# amount.
 
 # %%
 frame = distance.regrets(
@@ -55,21 +72,24 @@ frame = distance.regrets(
 made = frame[frame["kind"] != "real"]
 made.pivot_table(index=["kind", "amount"], columns="strategy", values=["distance", "inference_regret"]).round(2)
 
+# %% [markdown]
+# **Figure 13.** Regret against distance, a point per device. The line is the mean over a third of the made devices at a
+# time.
+
 # %%
 figure = plots.distance(frame, names)
 results.figure(figure, "fig13_distance", frame, digits=4)
 
 # %% [markdown]
-# Real devices, by distance:
+# **Table 10.2.** Normalised regret on real devices, by distance.
 
 # %%
 real = frame[frame["kind"] == "real"]
-real.pivot_table(index=["device", "distance"], columns="strategy", values="inference_regret").sort_index(level=1).round(
-    3
-)
+by_distance = real.pivot_table(index=["device", "distance"], columns="strategy", values="inference_regret")
+by_distance.sort_index(level=1).round(3)
 
 # %% [markdown]
-# Rank correlation of distance and regret, over devices:
+# **Table 10.3.** Spearman's correlation of distance and regret, over devices.
 
 # %%
 means = frame.groupby(["strategy", "kind", "device"])[["distance", "inference_regret"]].mean()

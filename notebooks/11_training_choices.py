@@ -14,14 +14,15 @@
 # %% [markdown]
 # # 11 · How diverse should Ξ be, and what do T, γ and the history do?
 #
-# The paper trains its policy on synthetic devices of one distribution Ξ, with episodes of T = 50 steps, a discount of
-# γ = 0.6 and a history of five steps. It leaves open how diverse the devices should be. This notebook compares
-# trainings that differ from the paper's in one thing each, and draws **Figures 14 and 16**.
+# **Question.** The paper trains its policy (notebook 03) on synthetic devices of one distribution Ξ, with episodes of T
+# = 50 steps, a discount of γ = 0.6 and a history of five steps. It leaves open how diverse the devices should be. Which
+# of these choices matter?
 #
-# All trainings have 500,000 steps and three seeds. A policy is judged by the best cell among the first ten (or three,
-# or five) distinct ones that it visits, as normalised regret: 0 is the best cell, 1 is what ten random cells give on
-# average. Every policy is also judged without seeing latencies: it is shown the latency of the first cell at every
-# step. The difference is what it gains by measuring.
+# **Idea.** Compare trainings that differ from the paper's in one thing each (Figures 14 and 16). All have 500,000 steps
+# and three seeds. A policy is judged by the simple regret (notebook 04): that of the best cell among the first ten (or
+# three, or five) different ones that it visits. Every policy is also judged without seeing latencies: it is shown the
+# latency of the first cell at every step. The difference is what it gains by measuring. The trainings take twenty
+# minutes, so that their results are read from a table of the package (`make training-choices` computes it again).
 
 # %% tags=["parameters"]
 seed = 0
@@ -29,10 +30,13 @@ quick = False  # the trainings are read from a table; a quick run is the same
 figures = ""  # folder for the figures; empty: the project's own
 
 # %%
-from simmore import paths
+import numpy as np
+
+from simmore import devices, paths
 from simmore.experiments import record
 from simmore.experiments import training_choices as choices
 from simmore.plots import choices as plots
+from simmore.plots import drawings
 
 results = record.Recorder("11_training_choices", figures or paths.FIGURES, seed=seed, quick=quick)
 frame, traces = choices.results()
@@ -48,11 +52,23 @@ frame, traces = choices.results()
 # $$\max_\phi \; \mathcal{H}(\phi) \quad \text{subject to} \quad \hat{G}(\phi) \ge \tfrac{1}{2}, \quad
 # \mathrm{KL}(\phi_\text{old} \,\|\, \phi) \le 0.1,$$
 #
-# where $\mathcal{H}$ is the entropy and $\hat{G}$ the share of successful episodes. An episode is successful if its
-# regret is at most a threshold (`simmore.rl.entropy.SUCCESS`).
+# where $\mathcal{H}$ is the entropy, $\hat{G}$ the share of successful episodes, $\phi_\text{old}$ the parameters
+# before, and $\mathrm{KL}$ the Kullback–Leibler divergence. An episode is successful if its regret is at most a
+# threshold (`simmore.rl.entropy.SUCCESS`).
 #
 # The policies are judged on 40 devices of Ξ, on 40 additive devices with any costs between the extremes, and on the
 # measured devices. Ξ is fitted to the operation latencies of the measured devices, so none of them is new to it.
+#
+# The picture shows four draws of Ξ at three widths $w$. Each bar is the latency of an operation.
+
+# %%
+xi, rng = devices.SyntheticDevices.fit(), np.random.default_rng(seed)
+draws = {f"w = {w:g}": devices.SyntheticDevices(xi.mean_ms, w * xi.sd_ms).sample(4, rng) for w in (0.25, 1.0, 4.0)}
+figure = drawings.devices(draws)
+
+# %% [markdown]
+# **Figure 14.** Simple regret after ten measurements. A large mark is the mean over seeds, a dash is one seed. Right:
+# how entropy and success change while Ξ widens.
 
 # %%
 widths = [choice.name for choice in choices.WIDTHS]
@@ -62,19 +78,25 @@ figure = plots.width(ten[ten["choice"].isin(widths)], traces, widths, titles)
 results.figure(figure, "fig14_width", frame, digits=4)
 
 # %% [markdown]
-# The mean over seeds, with 95 % intervals over seeds:
+# **Table 11.1.** The same: mean over seeds of the normalised regret, with its 95 % interval over seeds. `True`: the
+# policy sees latencies.
 
 # %%
 choices.table(ten[ten["choice"].isin(widths)])
 
 # %% [markdown]
 # ## T, γ and the history
+#
+# **Figure 16.** Simple regret on the measured devices after 3, 5 and 10 measurements, marks as in Figure 14.
 
 # %%
 names = [choice.name for choice in choices.SETTINGS]
 measured = frame[(frame["kind"] == "measured") & frame["choice"].isin(names)]
 figure = plots.settings(measured, names)
 results.figure(figure, "fig16_training", measured, digits=4)
+
+# %% [markdown]
+# **Table 11.2.** As Table 11.1, for T, γ and the history.
 
 # %%
 choices.table(ten[ten["choice"].isin(names)])

@@ -14,18 +14,25 @@
 # %% [markdown]
 # # 12 · What do disturbed measurements cost?
 #
-# Real measurements are noisy, machines change their speed, timers have steps, and some networks do not compile. This
-# notebook disturbs the measurements of the devices, searches them without tables of other devices, and draws
-# **Figure 17**.
+# **Question.** Real measurements are noisy, machines change their speed, timers have steps, and some networks do not
+# compile. How much worse does a search become?
 #
-# The measured latency $y$ of the $k$-th cell, whose latency is $\ell$, is
+# **Idea.** Disturb the measurements of a device in one way at a time, and search it without tables of other devices
+# (Figure 17).
 #
-# - noise: $y = \ell e^{\sigma \varepsilon}$ with a standard-normal $\varepsilon$,
-# - drift: $y = \ell (1 + a)^{(k - 1)/9}$, so that the tenth cell appears slower by the share $a$,
-# - timer: $y$ is $\ell$ rounded to a multiple of a step, which is a share of the mean latency,
-# - failing cells: $y = \infty$ for a random share of all cells, which then cannot be the answer.
+# **Equation.** The measured latency $y$ of the $k$-th cell, whose latency is $\ell$, is one of
 #
-# The answer is judged by the undisturbed latencies.
+# $$
+# y = \ell \, e^{\sigma \varepsilon}, \qquad y = \ell \, (1 + a)^{(k - 1) / 9}, \qquad
+# y = \delta \, \operatorname{round}(\ell / \delta), \qquad y = \infty
+# $$
+#
+# - *noise*: $\varepsilon$ is standard normal, and $\sigma$ is the amount of noise;
+# - *drift*: the machine slows down, so that the tenth cell appears slower by the share $a$;
+# - *timer*: latencies are multiples of a step $\delta$, which is a share of the mean latency of the device;
+# - *failing cells*: a random share of all cells does not run, and cannot be recommended.
+#
+# The recommendation is judged by the undisturbed latencies, as normalised regret (notebook 04).
 
 # %% tags=["parameters"]
 seed = 0
@@ -33,9 +40,10 @@ quick = False  # True: one start on two devices
 figures = ""  # folder for the figures; empty: the project's own
 
 # %%
+import numpy as np
 import pandas as pd
 
-from simmore import paths
+from simmore import devices, paths
 from simmore.experiments import comparison, record, robustness, statistics
 from simmore.plots import choices as plots
 from simmore.strategies import BEST, Problem
@@ -44,10 +52,31 @@ results = record.Recorder("12_disturbed_measurements", figures or paths.FIGURES,
 names = ["paper", "controller", BEST]
 tested = comparison.measured_devices()[: 2 if quick else None]
 
+# %% [markdown]
+# Ten random cells of one device: each measurement against the undisturbed latency, at the largest amount of each
+# disturbance. A failed cell has no point.
+
+# %%
+rng, table = np.random.default_rng(seed), devices.whole_table(tested[0])
+cells = rng.choice(np.flatnonzero(np.isfinite(table)), 10, replace=False)
+disturbed = {kind: robustness.Disturbed(table, kind, max(amounts), rng)
+             for kind, amounts in robustness.DISTURBANCES.items()}  # fmt: skip
+measured = {kind: [float(device.latency_ms(arch)) for arch in cells] for kind, device in disturbed.items()}
+figure = plots.disturbances(table[cells], measured)
+
+# %% [markdown]
+# ## The searches
+
 # %%
 frame = robustness.regrets(names, tested, Problem.of(), n_starts=1 if quick else 3, seed=seed)
 undisturbed = frame[(frame["kind"] == "noise") & (frame["amount"] == 0)]
 every = pd.concat([frame, *(undisturbed.assign(kind=kind) for kind in robustness.DISTURBANCES if kind != "noise")])
+
+# %% [markdown]
+# **Figure 17.** Normalised regret of the recommendation against the amount of each disturbance, mean over devices; bars
+# are 95 % intervals over devices.
+
+# %%
 by = ["kind", "amount", "strategy"]
 by_device = every.pivot_table(index=by, columns="device", values="inference_regret")
 if by_device.shape[1] > 1:
@@ -58,11 +87,14 @@ means = by_device.index.to_frame(index=False).assign(mean=mean, low=low, high=hi
 figure = plots.robustness(means, names)
 results.figure(figure, "fig17_disturbances", means, digits=4)
 
+# %% [markdown]
+# **Table 12.1.** The same means.
+
 # %%
 means.pivot_table(index=["kind", "amount"], columns="strategy", values="mean", sort=False).round(3)
 
 # %% [markdown]
-# **What to see:** how far a line rises above its first point. The bars are 95 % intervals over devices.
+# **What to see:** how far a line rises above its first point, and whether by more than its interval.
 #
 # **Limits:** a live search measures a reference network beside every cell and corrects drift by it; here nothing is
 # corrected. Cells fail at random here; on real devices they fail by kind.

@@ -18,6 +18,7 @@ from simmore.commands.options import (
     Cores,
     Dataset,
     Json,
+    Score,
     Seed,
     batch_of_images,
     checked,
@@ -88,11 +89,11 @@ def measure_command(
 
 
 @app.command("score")
-def score_command(cells: Cells, dataset: Dataset = "cifar10", json: Json = False) -> None:
+def score_command(cells: Cells, dataset: Dataset = "cifar10", score: Score = "freerea", json: Json = False) -> None:
     """Compute the training-free scores of cells; they get the numbers of the stored table."""
     import simmore
 
-    table = simmore.score(cells, dataset)
+    table = simmore.score(cells, dataset, terms=score)
     print(table.reset_index().to_json(orient="records", indent=2) if json else table.to_string())
 
 
@@ -195,8 +196,11 @@ def proxies_command(
     ] = 1,
     dask: Dask = "",
     samples: Annotated[bool, typer.Option(help="The spread and natural-like input, on samples of cells.")] = False,
+    az: Annotated[bool, typer.Option("--az", help="AZ-NAS's terms, for the data set's size of images.")] = False,
+    jobs: Annotated[int, typer.Option(help="Processes, one per core if -1.")] = -1,
 ) -> None:
     """Compute the stored scores of all cells; an interrupted run continues."""
+    from simmore import data
     from simmore.experiments import score_checks
     from simmore.proxies import scoring
 
@@ -204,7 +208,11 @@ def proxies_command(
         score_checks.make_samples(dask=dask or None)
         print(f"wrote {score_checks.SPREAD} and {score_checks.NATURAL}")
         return
-    print(f"wrote {scoring.score_all(dataset, seeds=range(seeds), dask=dask or None)}")
+    if az:
+        size = data.task(dataset).size
+        print(f"wrote {scoring.az_all(size, seeds=range(seeds), n_jobs=jobs, dask=dask or None)}")
+        return
+    print(f"wrote {scoring.score_all(dataset, seeds=range(seeds), n_jobs=jobs, dask=dask or None)}")
 
 
 @app.command("own-devices", hidden=True)

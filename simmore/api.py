@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from simmore import devices, paths, proxies
 from simmore.devices import Device
@@ -50,7 +50,7 @@ def search(
     max_latency_ms: float | None = None,
     *,
     dataset: str = "cifar10",
-    score: NDArray[np.float64] | None = None,
+    score: str | ArrayLike = proxies.DEFAULT,
     max_params: float | None = None,
     without: Iterable[str] | None = None,
 ) -> Search:
@@ -71,13 +71,15 @@ def search(
     seed
         A seed or a generator.
     weight
-        Weight of latency in the reward ``p + weight · ℓ̄``.
+        Weight of latency in the reward ``score + weight · ℓ̄``.
     max_latency_ms
         A latency limit; the highest score within it is then searched for, and `weight` has no effect.
     dataset
         Data set of the score: ``cifar10``, ``cifar100`` or ``ImageNet16-120``.
     score
-        Takes the place of the stored score p, ``(15625,)``.
+        ``freerea`` (the paper's p), ``combined`` (ranks cells best), ``az`` or ``params``: see `proxies.SCORES`. Or an
+        array ``(15625,)`` in NATS order, finite and not constant. The named scores have the distribution of p, so that
+        `weight` means the same for each; an array keeps its own scale.
     max_params
         Only cells with at most so many million parameters are recommended.
     without

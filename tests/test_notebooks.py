@@ -81,8 +81,9 @@ def quick_figures(tmp_path_factory):
     [
         ("fig1_devices", "kind device operation latency_ms"),
         ("fig2_profiles", "arch score inverse_latency_1 inverse_latency_2 inverse_latency_3 inverse_latency_4"),
-        ("fig3_proxy_accuracy", "arch val_accuracy naswot logsynflow skip score"),
+        ("fig3_proxy_accuracy", "arch val_accuracy naswot logsynflow skip score az combined params"),
         ("figS1_scores", "dataset score against cells spearman low high"),
+        ("fig18_accuracy_lost", "dataset score quantile lost low high"),
         ("fig4_policy", "layer part size"),
         (
             "fig5_training",

@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-_MAX_SEED = 2**32 - 1  # numpy's global generator, which stable-baselines3 seeds, takes no larger one
+_MAX_SEED = 2**32 - 1  # limit of numpy's global generator, which stable-baselines3 seeds
 _MAX_SECONDS = 86_400  # a day
 _MOST_CORES = 4_096  # of a machine
 
@@ -16,12 +16,12 @@ Number = TypeVar("Number", int, float)
 
 
 def checked(expected: str, holds: Callable[[Number], bool]) -> Callable[[Number], Number]:
-    """Callback of an option that refuses values, and names them, which the messages of typer's own ranges do not.
+    """Callback of an option that refuses wrong values. Its message names the value, unlike those of typer's ranges.
 
     Parameters
     ----------
     expected
-        What a value is, as the beginning of a sentence.
+        Description of a right value, as the beginning of a sentence.
     holds
         Whether a value is allowed.
     """
@@ -51,22 +51,37 @@ _params = checked(
     "a limit of parameters is a positive number of millions, or 0 for no limit", lambda n: 0 <= n < math.inf
 )
 
+
+def _score(name: str) -> str:
+    """Refuse a score that has no name here, before any work is done."""
+    from simmore.proxies import named
+
+    try:
+        named.definition(name)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return name
+
+
 Strategy = Annotated[str, typer.Option(help="A name that `simmore strategies` lists, or a .safetensors policy.")]
 MaxLatency = Annotated[
-    float, typer.Option(help="Limit in ms: the highest score within it; 0: no limit.", callback=_latency)
+    float, typer.Option(help="Latency limit in ms: find the highest score within it. 0: no limit.", callback=_latency)
 ]
 Weight = Annotated[float, typer.Option(help="Weight of latency in the reward.", callback=_weight)]
-MaxParams = Annotated[float, typer.Option(help="At most so many million parameters; 0: no limit.", callback=_params)]
+MaxParams = Annotated[float, typer.Option(help="Limit of parameters in millions; 0: no limit.", callback=_params)]
 Dataset = Annotated[str, typer.Option(help="Data set of the score: cifar10, cifar100 or ImageNet16-120.")]
-Cores = Annotated[str, typer.Option(help="Cores to measure on, such as 4,5 or 4-7; any if not given.")]
+Score = Annotated[
+    str, typer.Option(help="freerea (the paper's p), combined (ranks cells best), az or params.", callback=_score)
+]
+Cores = Annotated[str, typer.Option(help="Cores to measure on, such as 4,5 or 4-7; default: any.")]
 Seed = Annotated[
     int,
-    typer.Option(help="Seed of everything that is drawn.", callback=whole("a seed is a whole number", 0, _MAX_SEED)),
+    typer.Option(help="Seed of all random numbers.", callback=whole("a seed is a whole number", 0, _MAX_SEED)),
 ]
 Top = Annotated[
     int,
     typer.Option(
-        help="List the best measured cells, so many.", callback=whole("the list has a number of cells", 1, 5**6)
+        help="Number of the best measured cells to list.", callback=whole("the list has a number of cells", 1, 5**6)
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

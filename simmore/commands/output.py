@@ -59,11 +59,12 @@ def print_search(found: Search, device: str, budget: int, top: int, problem: Pro
         print(f"regret        {regret(found.expected_regret, problem)}")
     latency = found.trajectory.drop_duplicates("arch").set_index("arch")["latency_ms"]
     for place, arch in enumerate(found.ranked[:top] if top > 1 else [], start=1):
-        print(f"{place:>3}. {arch:5}  {latency[arch]:9.4g} ms  p {problem.score[arch]:.3f}  {space.to_string(arch)}")
+        score = f"{problem.label} {problem.score[arch]:.3f}"
+        print(f"{place:>3}. {arch:5}  {latency[arch]:9.4g} ms  {score}  {space.to_string(arch)}")
 
 
 def warn_implausible(found: Search) -> None:
-    """Name the measured cells whose latency cannot be right, on the error stream."""
+    """Print the measured cells whose latency is implausible, to the error stream."""
     for arch in found.implausible:
         latency = found.trajectory.loc[found.trajectory["arch"] == arch, "latency_ms"].median()
         print(
@@ -76,5 +77,5 @@ def warn_implausible(found: Search) -> None:
 def regret(expected: float, problem: Problem) -> str:
     """An expected regret in words."""
     if problem.max_latency_ms is not None:
-        return f"{expected:.3f} of the score p expected to be lost within the limit"
+        return f"{expected:.3f} of the score {problem.label} expected to be lost within the limit"
     return f"{expected:.2f} expected (0: the best cell, 1: the best of ten random cells)"

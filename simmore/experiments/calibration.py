@@ -52,7 +52,7 @@ def simulated_devices(n: int, *, seed: int = SEED) -> list[Device]:
 def searches(
     tested: Iterable[Device], source: str, *, n_starts: int = 4, problem: Problem | None = None, n_jobs: int = -1
 ) -> pd.DataFrame:
-    """Search devices by expected improvement without tables, and compare what is predicted with what is true.
+    """Search devices by expected improvement without tables, and compare predictions with true values.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def searches(
     Returns
     -------
     pandas.DataFrame
-        The columns `COLUMNS`, a row a search and number of measurements. ``range_percentile`` (0 to 100) is the share
+        The columns `COLUMNS`, a row per search and number of measurements. ``range_percentile`` (0 to 100) is the share
         of the posterior's samples whose range is below the true one.
     """
     problem = problem or Problem.of()

@@ -1,4 +1,4 @@
-"""How far a device may lie from Ξ, the distribution that the paper's policy is trained on.
+"""Regret on devices at growing distances from Ξ, the distribution that the paper's policy is trained on.
 
 The paper leaves this open. Devices at growing distances are made in two ways: Ξ with wider Gaussians, and mixtures of
 an additive device with a simulated one, whose structure Ξ does not have.
@@ -82,7 +82,7 @@ def regrets(
     Returns
     -------
     pandas.DataFrame
-        The columns `COLUMNS`, a row a search; the amount of a real device is 0.
+        The columns `COLUMNS`, a row per search; the amount of a real device is 0.
     """
     cases = [*made(n, seed=seed), *(("real", 0.0, device) for device in real)]
     frame = comparison.compare(

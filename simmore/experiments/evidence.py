@@ -1,4 +1,4 @@
-"""Figures that claims of the paper are judged by: what training gains, and whether recommendations fit the device."""
+"""Evidence for claims of the paper: the gain of training, and whether recommendations fit their device."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def training_gain(curves: pd.DataFrame, expected: dict[str, float], *, last: int
     Parameters
     ----------
     curves
-        ``seed``, ``timestep`` and the metrics, a row an evaluation.
+        ``seed``, ``timestep`` and the metrics, a row per evaluation.
     expected
         Of random cells, by metric (`random_cells`).
     last
@@ -73,6 +73,21 @@ def training_gain(curves: pd.DataFrame, expected: dict[str, float], *, last: int
         improves = high < 0 if metric in _LOWER_IS_BETTER else low > 0
         rows[metric] = {"random": value, "gain": gain, "low": low, "high": high, "improves": improves}
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+_DIGITS = {
+    "score": ("p", 2), "inverse_latency": ("inverse latency", 2), "latency_percentile": ("percentile", 0),
+    "val_accuracy": ("accuracy", 1), "episode_return": ("return", 1),
+}  # fmt: skip
+
+
+def gains_text(gains: pd.DataFrame) -> str:
+    """The table of `training_gain` as one line for the table of claims."""
+    parts = []
+    for column, (name, digits) in _DIGITS.items():
+        gain, low, high = gains.loc[column, ["gain", "low", "high"]]
+        parts.append(f"{name} {gain:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]")
+    return ", ".join(parts)
 
 
 def return_drift(curves: pd.DataFrame, *, last: int = PLATEAU) -> statistics.Interval:

@@ -1,4 +1,4 @@
-"""How alike devices are, and whether the distribution of synthetic devices could have drawn them.
+"""Similarity of devices, and whether the distribution of synthetic devices could have drawn them.
 
 The paper warns that a controller may fail on a device outside of Ξ, the distribution that it was trained on.
 """

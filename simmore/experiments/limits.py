@@ -1,4 +1,4 @@
-"""Under a latency limit: the highest score within it (paper, section 3.1), beside HELP's table 4."""
+"""Search under a latency limit: the highest score within it (paper, section 3.1), compared with HELP's table 4."""
 
 from __future__ import annotations
 
@@ -34,6 +34,11 @@ HELP: dict[tuple[str, float], tuple[float, float]] = {
     ("fpga", 5): (4.7, 71.8),
     ("fpga", 6): (7.4, 73.5),
 }
+# Akhauri & Abdelfattah (2024), NASFLAT: latency in ms and CIFAR-100 accuracy in %, twenty samples, published. The
+# limits that were searched under are not stated.
+NASFLAT: dict[str, tuple[tuple[float, float], ...]] = {
+    "pixel2": ((12.2, 65.86), (14.2, 69.82), (19.8, 71.93), (25.6, 72.99), (34.0, 73.51)),
+}
 KEPT_BY_HELP = tuple(case for case, (latency, _) in HELP.items() if latency <= case[1])
 COLUMNS = ["strategy", "device", "limit_ms", "latency_ms", "accuracy", "n_measured", "violates_limit"]
 
@@ -41,7 +46,7 @@ COLUMNS = ["strategy", "device", "limit_ms", "latency_ms", "accuracy", "n_measur
 def score_with_parameters(dataset: str = "cifar100") -> NDArray[np.float64]:
     """Score p with the number of parameters as a fourth term of equal weight, ``(15625,)``: still nothing is trained.
 
-    Under a limit, latency keeps cells small, and the score has to say which of them is best.
+    Under a limit, latency keeps cells small, and the score has to rank them.
     """
     return (3 * proxies.stored_score(dataset) + proxies.normalise(data.parameters(dataset))) / 4
 
@@ -95,7 +100,7 @@ def constrained(
 def _recommendations(
     task: tuple[int, tuple[str, devices.Device, float]], problem: Problem, n_starts: int
 ) -> tuple[int, pd.DataFrame]:
-    """One strategy on one device under one limit, a row a start."""
+    """One strategy on one device under one limit, a row per start."""
     number, (name, device, limit) = task
     limited = dataclasses.replace(problem, max_latency_ms=limit)
     rows = []
@@ -113,7 +118,7 @@ def judged(frame: pd.DataFrame, accuracy: NDArray[np.float64]) -> pd.DataFrame:
 
 
 def references(score: NDArray[np.float64], accuracy: NDArray[np.float64]) -> pd.DataFrame:
-    """What each limit allows, in `COLUMNS`: the most accurate cell, the highest score, and HELP's published result."""
+    """References of each limit, in `COLUMNS`: the most accurate cell, the highest score, HELP's published result."""
     rows: list[tuple[object, ...]] = []
     for device, limit in cases():
         latency = device.latency_ms(np.arange(space.N_ARCHS))
@@ -123,6 +128,21 @@ def references(score: NDArray[np.float64], accuracy: NDArray[np.float64]) -> pd.
         if (device.name, limit) in HELP:
             theirs, reached = HELP[device.name, limit]
             rows.append(("HELP (published)", device.name, limit, theirs, reached, 10, theirs > limit))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def nasflat_cases() -> list[tuple[devices.Device, float]]:
+    """NASFLAT's published latencies as limits, on the devices whose tables are on this machine."""
+    return [(device, latency) for device in devices.available(NASFLAT) for latency, _ in NASFLAT[device.name]]
+
+
+def nasflat_points() -> pd.DataFrame:
+    """NASFLAT's published points in `COLUMNS`; the latency stands for the limit, which is not stated."""
+    rows = [
+        ("NASFLAT (published)", device, latency, latency, accuracy, 20, False)
+        for device, points in NASFLAT.items()
+        for latency, accuracy in points
+    ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -1,7 +1,7 @@
 """Predicting all latencies of a device from a few random cells: HELP's table 3, and the curve over many samples.
 
-The paper argues that LUTs rank real latencies poorly and that predictors need hundreds of samples (section 2); here
-both are measured, beside models that know other devices.
+The paper argues that LUTs rank real latencies poorly and that predictors need hundreds of samples (section 2). Both are
+tested here and compared with models that know other devices.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ _LINEAR_NOISE = 0.08  # residual of the linear model, relative to the mean laten
 _COSTLY = 100  # samples above which a quarter of the draws is enough: they differ little by then
 
 Method = Callable[[NDArray[np.int64], NDArray[np.float64]], NDArray[np.float64]]
-"""Measured cells ``(n,)`` and their latencies in ms to a latency, or what ranks like it, of all cells ``(15625,)``."""
+"""Maps measured cells ``(n,)`` and their latencies in ms to predictions for all cells ``(15625,)``.
+
+A prediction is a latency, or any value that ranks the cells in the same way."""
 
 
 def tested_devices() -> list[devices.Device]:
@@ -168,7 +170,7 @@ def few_shot(
     -------
     pandas.DataFrame
         ``method, device, samples, draw, spearman, kendall`` of predicted against measured latency. The
-        LUT has five samples, no random ones: the cells of one operation alone.
+        LUT has five samples, which are not random: the cells of one operation alone.
     """
     repeats = {n: draws if n <= _COSTLY else max(draws // 4, 1) for n in samples}
     tasks = [
@@ -257,7 +259,7 @@ def _lut(device: devices.Device, helps_cells: bool = False) -> Row:
 
 
 def _ranked(predicted: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[float, float]:
-    """Spearman and Kendall; 0 for a prediction that does not tell any two cells apart."""
+    """Spearman and Kendall; 0 for a prediction that is the same for all cells."""
     if np.ptp(predicted) == 0:
         return 0.0, 0.0
     return statistics.spearman(predicted, truth), statistics.kendall(predicted, truth)

@@ -1,7 +1,7 @@
 """Prior predictive checks: whether devices drawn from a distribution look like real ones.
 
 Each statistic turns a device's table into a number that does not depend on the unit. Its values for draws from two
-distributions, the paper's Ξ and simulated devices, stand beside those of real devices. Only the design devices
+distributions, the paper's Ξ and simulated devices, are compared with those of real devices. Only the design devices
 (`devices.DESIGN_DEVICES`) are used.
 """
 
@@ -104,7 +104,7 @@ def twins() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def statistics(latency_ms: NDArray[np.floating]) -> pd.DataFrame:
-    """All statistics of tables ``(devices, cells)`` without failed cells: a row a device, a column a statistic."""
+    """All statistics of tables ``(devices, cells)`` without failed cells: a row per device, a column per statistic."""
     return pd.DataFrame({
         **operation_shares(latency_ms),
         "flops_correlation": flops_correlation(latency_ms),
@@ -121,7 +121,7 @@ def checks(real: Iterable[Device], *, n: int = 500, seed: int = 0) -> pd.DataFra
     Returns
     -------
     pandas.DataFrame
-        The columns `COLUMNS`, a row a device and statistic: ``source`` is ``xi``, ``simulated`` or ``real``, and
+        The columns `COLUMNS`, a row per device and statistic: ``source`` is ``xi``, ``simulated`` or ``real``, and
         ``class`` the class of hardware of a real device, `DRAWN` for others.
     """
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""What a notebook leaves behind: figures with their data, claims and goals, and where every figure came from."""
+"""Results of a notebook: figures with their data, verdicts on claims and goals, and the provenance of every figure."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Recorder:
         figure, stem
             The figure and its files' name.
         frame
-            What it shows; floats are written with `digits` significant digits.
+            The data that it shows; floats are written with `digits` significant digits.
         """
         self.table(frame, stem, digits=digits)
         for suffix, metadata in (
@@ -128,7 +128,7 @@ def _provenance(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def outdated(folder: str | Path, stems: Iterable[str], *, quick: bool) -> list[str]:
-    """Figures that have to be drawn again, whatever executed notebooks there are.
+    """Figures that have to be drawn again, whether or not their notebooks were executed.
 
     Parameters
     ----------
@@ -164,7 +164,9 @@ def outdated(folder: str | Path, stems: Iterable[str], *, quick: bool) -> list[s
 
 def data_digests() -> dict[str, str]:
     """sha256 of the package's own tables, and of every fetched table that is on this machine."""
-    files = [file for file in sorted(paths.TABLES.rglob("[!.]*")) if file.is_file()]  # .…: what a killed writer left
+    files = [
+        file for file in sorted(paths.TABLES.rglob("[!.]*")) if file.is_file()
+    ]  # hidden files are left by killed writers
     own = {str(file.relative_to(paths.TABLES)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
     status = data.status()
     found = status.loc[status["where"].isin(["mirror", "cache"]), "name"]

@@ -1,4 +1,4 @@
-"""What disturbed measurements cost a search: noise, drift, timers with coarse steps, and cells that fail."""
+"""Regret of a search with disturbed measurements: noise, drift, timers with coarse steps, and cells that fail."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def regrets(
     Returns
     -------
     pandas.DataFrame
-        ``kind, amount, strategy, device, start, inference_regret``, a row a search; regrets are normalised, and by the
-        latencies without disturbance.
+        ``kind, amount, strategy, device, start, inference_regret``, a row per search; regrets are normalised, and by
+        the latencies without disturbance.
     """
     settings = [(kind, amount) for kind, amounts in DISTURBANCES.items() for amount in amounts]
     tasks = list(product(names, tested, settings))

@@ -1,4 +1,4 @@
-"""Checks of the training-free scores: agreement with the published ones, use, and dependence on the initialisation.
+"""Checks of the training-free scores: agreement with the published ones, usefulness, effect of the initialisation.
 
 The tables behind Fig. 3 and Fig. S1.
 """
@@ -158,8 +158,8 @@ def agreement() -> pd.DataFrame:
 def correlations(dataset: str) -> pd.DataFrame:
     """Spearman correlation of scores with accuracy, with 95 % intervals over cells (Fig. S1).
 
-    Our scores, parameters and FLOPs. Published scores and test accuracy if they are available. For CIFAR-10 also
-    NASWOT from natural-like images, and from noise for the same 1,000 cells.
+    p, its terms, parameters and FLOPs, AZ-NAS and its terms, and the combined score. Published scores and test accuracy
+    if they are available. For CIFAR-10 also NASWOT from natural-like images, and from noise for the same 1,000 cells.
 
     Returns
     -------
@@ -170,6 +170,9 @@ def correlations(dataset: str) -> pd.DataFrame:
     ranked: dict[str, pd.Series] = {
         "p": pd.Series(proxies.stored_score(dataset)),
         **{name: own[name] for name in (*TERMS, "params", "flops")},
+        **{name: data.az_terms(dataset)[name] for name in parts.AZ_TERMS},
+        "AZ-NAS": pd.Series(proxies.stored_score(dataset, "az")),
+        "combined": pd.Series(proxies.stored_score(dataset, "combined")),
     }
     if dataset == "cifar10":
         natural = pd.read_csv(NATURAL, index_col="arch")["naswot"]

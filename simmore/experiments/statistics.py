@@ -1,4 +1,4 @@
-"""Statistics of many runs, and the one recipe for their intervals.
+"""Statistics of many runs, and their confidence intervals.
 
 Source of the interquartile mean, profiles and the probability of improvement: Agarwal et al. (2021), *Deep
 Reinforcement Learning at the Edge of the Statistical Precipice*. Smaller is better, as for regrets.
@@ -24,9 +24,9 @@ class Interval(NamedTuple):
 
 
 def interval(values: ArrayLike, statistic: Statistic | None = None, *, level: float = 0.95) -> Interval:
-    """Jackknife interval of a statistic: Student's, with the standard error from leaving out one unit at a time.
+    """Jackknife interval of a statistic: a Student interval whose standard error comes from leaving out one unit each.
 
-    Of the mean, this is Student's interval. No random numbers are involved.
+    For the mean, it equals the usual Student interval. No random numbers are involved.
 
     Parameters
     ----------
@@ -79,10 +79,20 @@ def spearman_interval(a: ArrayLike, b: ArrayLike, *, groups: int = 25) -> Interv
 
     The units are equal groups of neighbouring cells; cells that do not fill a group are left out of the error.
     """
-    value = spearman(a, b)
+    return _over_cells(spearman, a, b, groups)
+
+
+def kendall_interval(a: ArrayLike, b: ArrayLike, *, groups: int = 25) -> Interval:
+    """Interval of Kendall's τ-b over cells, as `spearman_interval`."""
+    return _over_cells(kendall, a, b, groups)
+
+
+def _over_cells(correlation: Callable[..., float], a: ArrayLike, b: ArrayLike, groups: int) -> Interval:
+    """Interval of a correlation over groups of cells."""
+    value = correlation(a, b)
     pairs = np.stack([np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)], axis=-1)
     pairs = pairs[: len(pairs) // groups * groups].reshape(groups, -1, 2)
-    found = interval(pairs, lambda part: spearman(part[..., 0].ravel(), part[..., 1].ravel()))
+    found = interval(pairs, lambda part: correlation(part[..., 0].ravel(), part[..., 1].ravel()))
     return Interval(value, value + found.low - found.value, value + found.high - found.value)
 
 
@@ -107,7 +117,7 @@ def performance_profile(runs: ArrayLike, thresholds: ArrayLike) -> NDArray[np.fl
 
 
 def probability_of_improvement(ours: ArrayLike, theirs: ArrayLike) -> float:
-    """Probability that a run of ours is smaller than one of theirs on the same device, mean over devices; ties halve.
+    """Probability that a run of ours is smaller than one of theirs, mean over devices; ties count half.
 
     Runs are ``(devices, starts)``.
 

@@ -1,7 +1,7 @@
 """Tables of a comparison (`comparison.compare`): means, worst devices, and their intervals.
 
-Intervals are over devices (`statistics.interval`), each with the mean over its starts: they say what to expect on
-another device. Where there is one device, they are over starts.
+Intervals are over devices (`statistics.interval`), after the mean over the starts of each device. They describe what to
+expect on another device. With a single device, they are over starts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def summary(frame: pd.DataFrame, budget: int = BUDGET) -> pd.DataFrame:
     pandas.DataFrame
         By strategy, for the best cell measured and for the recommendation: ``mean`` with its interval ``low``,
         ``high``, the ``worst`` device's mean, and both by the robust range: ``robust``, ``worst robust``. For policies
-        with a copy that sees no latencies, ``adaptation gain`` is the copy's mean regret less their own.
+        with a copy that sees no latencies, ``adaptation gain`` is the mean regret of the copy minus their own.
     """
     rows, names = {}, frame["strategy"].unique()
     for strategy in names:
@@ -46,14 +46,14 @@ def summary(frame: pd.DataFrame, budget: int = BUDGET) -> pd.DataFrame:
 
 
 def _units(runs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What an interval is over: devices, or the starts of a single one. Runs are ``(devices, starts)``."""
+    """The units of an interval: devices, or the starts of a single device. Runs are ``(devices, starts)``."""
     return runs.mean(axis=1) if len(runs) > 1 else runs[0]
 
 
 def difference(
     frame: pd.DataFrame, worse: str, better: str, budget: int = BUDGET, column: str = "inference_regret"
 ) -> statistics.Interval:
-    """Mean regret of one strategy less that of another, paired over devices and starts, with its interval.
+    """Mean regret of one strategy minus that of another, paired over devices and starts, with its interval.
 
     The adaptation gain of a policy is this difference between its copy that sees no latencies and itself.
     """
@@ -146,7 +146,7 @@ def training_curves(curves: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     curves
-        ``seed``, ``timestep`` and the metrics, a row an evaluation.
+        ``seed``, ``timestep`` and the metrics, a row per evaluation.
 
     Returns
     -------

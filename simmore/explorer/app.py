@@ -125,6 +125,7 @@ class Explorer:
     def _arrange(self) -> None:
         controls = [self.x_axis, self.y_axis, self.cell, self.compare, self.downloads]
         bar = widgets.HBox(controls, layout=row("2px 14px")).add_class("simmore-box")
+        bar.children = (*bar.children[:2], self.shared.scores, *bar.children[2:])
         self.card.layout = widgets.Layout(width="100%")
         self._card = widgets.Box([self.card], layout=widgets.Layout(flex="1 0 300px"))
         self._card.add_class("simmore-box").add_class("simmore-card")

@@ -29,11 +29,19 @@ class Shared:
     """What all parts of one explorer share: the tables, loaded once, and the message line."""
 
     def __init__(self) -> None:
-        self.score = proxies.stored_score()
+        self.scores = widgets.Dropdown(
+            options=[(f"score {score.label}", name) for name, score in proxies.SCORES.items()], description="",
+            layout=widgets.Layout(width="130px"), tooltip="the training-free score that cells are searched by",
+        )  # fmt: skip
         self.synthetic = devices.SyntheticDevices.fit()
         self.measured = data.device_operations()[list(space.OPERATIONS)]
         self.rng = np.random.default_rng()
         self.message = widgets.HTML(layout=widgets.Layout(display="none"))
+
+    @property
+    def score(self) -> NDArray[np.float64]:
+        """The chosen score of all cells, ``(cells,)``."""
+        return proxies.stored_score("cifar10", self.scores.value)
 
     def tell(self, message: object = "") -> None:
         """Show why an input was refused; without a message, clear the line."""
@@ -97,6 +105,7 @@ class DevicePanel:
         self.dice.on_click(lambda _: self.roll())
         self.sliders.observe(lambda _: self.slide(), "values")
         self.sliders.on_msg(self._typed)
+        self.shared.scores.observe(lambda _: self.rescored(), "value")
         self.limited.observe(lambda _: self.draw_limit(), "value")
         self.limit_ms.observe(lambda _: self.draw_limit(), "value")
         self.plane.observe(self._limit_dragged, "limit")
@@ -121,6 +130,11 @@ class DevicePanel:
             return
         with Refusals(self.shared):
             self.show(self._named(self.choice.value))
+
+    def rescored(self) -> None:
+        """Show the same device with the chosen score."""
+        with Refusals(self.shared):
+            self.show(self.profile.device, moved=True)
 
     def _named(self, name: str) -> devices.Device:
         if name == SLIDERS:
@@ -214,6 +228,7 @@ class DevicePanel:
             plane.trail, plane.recommended = [], -1
             plane.x_label = next(label for label, axis in X_AXES.items() if axis == self._axes[0])
             plane.y_label = next(label for label, axis in Y_AXES.items() if axis == self._axes[1])
+            plane.y_label = plane.y_label.replace("score p", self.shared.scores.label)
             plane.description = (
                 f"All {space.N_ARCHS:,} cells on {profile.device.name}: {plane.y_label} against {plane.x_label}. "
                 f"The best cell is {profile.optimum}. Arrow keys move from cell to cell, Home to the best."

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from simmore.explorer.model import Profile, Trace
 from simmore.explorer.view import short
-from simmore.plots.paper import BLUE, ORANGE, PAGE, RED
+from simmore.plots.style import BLUE, ORANGE, PAGE, RED
 
 
 def picture(

@@ -151,7 +151,7 @@ def control(name: str) -> NDArray[np.int64]:
 
 
 def robust_fit(archs: NDArray[np.int64], latency_ms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What the operations of cells explain of their latencies, ``(n,)`` in ms, whatever single cells have.
+    """Latencies that a robust model of the operations predicts, ``(n,)`` in ms; single outliers do not change it.
 
     A linear model of the operations that the output needs, edge by edge, and of pairs of their counts, by least squares
     with Tukey's biweights.
@@ -309,9 +309,9 @@ def _rows(name: str, number: int, folder: Path | None) -> dict[int, Measurement]
 def _measure_chunks(
     chunks: dict[Path, NDArray[np.int64]], wanted: Configuration, seed: int, n_jobs: int
 ) -> Iterator[int]:
-    """Measure chunks and write them; gives the number of cells of each.
+    """Measure chunks and write them; yields the number of cells of each.
 
-    Threads are enough here: other processes do the measuring, and end with this one.
+    Threads are enough here, because the measuring processes are separate. They end with this process.
     """
     n_workers = max(1, min(joblib.effective_n_jobs(n_jobs), len(cores.usable_cores()) // wanted.threads))
     with contextlib.ExitStack() as stack:

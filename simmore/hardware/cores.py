@@ -1,6 +1,6 @@
-"""Cores of this machine that a measuring process has to itself, by a file lock on each core.
+"""Reserve cores of this machine for one measuring process, by a file lock on each core.
 
-The operating system gives a lock back when its process ends, however it ends.
+The operating system releases a lock when its process ends, also after a crash.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def usable_cores() -> list[int]:
 def reserved(
     number: int, patience_seconds: float = WAIT_SECONDS, *, among: Sequence[int] | None = None
 ) -> Iterator[list[int]]:
-    """Take cores that no other measuring process has, and run on them alone meanwhile.
+    """Reserve cores that no other measuring process has, and run on these cores only.
 
-    A process that waits for cores holds the queue's lock, and others need this lock to take any: the process that waits
-    longest is served first.
+    A process that waits for cores holds the lock of the queue, and every process needs this lock to take cores. So the
+    process that has waited longest comes first.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def _lock(name: str) -> FileLock:
 
 
 def _move_to(cores: Iterable[int]) -> None:
-    """Let all threads of this process run on these cores alone, where the system can do that."""
+    """Restrict all threads of this process to these cores, where the system supports it."""
     if not hasattr(os, "sched_setaffinity"):
         return
     os.sched_setaffinity(0, cores)

@@ -1,4 +1,4 @@
-"""A search on hardware that is measured meanwhile: every measurement is kept as soon as it is made.
+"""A search on hardware. Every measurement is saved at once.
 
 The measurements are written to a journal. The same search, started again on the same machine after an interruption,
 reads them from there and continues. A search that ends deletes its journal.
@@ -37,7 +37,7 @@ NOTABLE = 0.1  # change of the machine's speed that a line of progress names
 
 @dataclass(frozen=True)
 class LiveSearch:
-    """Result of a search on hardware, and what it took.
+    """Result of a search on hardware, with its measurements and its duration.
 
     Attributes
     ----------

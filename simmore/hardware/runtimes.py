@@ -1,6 +1,6 @@
 """The runtimes that networks are measured in. Each one compiles a cell's network and returns a function that runs it.
 
-| runtime | precisions | how the network gets there |
+| runtime | precisions | how the network is made |
 | --- | --- | --- |
 | ``onnxruntime`` | fp32, int8 | `onnx_network`; int8 by static quantisation |
 | ``openvino`` | fp32, int8 | the same ONNX models; in int8, constants of element-wise layers stay fp32 |
@@ -55,11 +55,11 @@ class Configuration:
     precision
         ``fp32`` or ``int8``.
     threads
-        Number of threads. Each has a core on which nothing else is measured meanwhile.
+        Number of threads. Each has its own core, on which nothing else is measured at the same time.
     batch
         Images per run.
     cores
-        Numbers of the cores to measure on; any if empty. On a processor with unlike cores, name the ones that count.
+        Numbers of the cores to measure on; any if empty. Name them on a processor with fast and slow cores.
     """
 
     runtime: str = "onnxruntime"
@@ -118,7 +118,7 @@ class Configuration:
             raise ValueError(f"{self.threads} threads are more than the {available} cores that they may use")
 
     def compile(self, arch: int) -> Network:
-        """The network of one cell, compiled."""
+        """Compile the network of one cell."""
         return RUNTIMES[self.runtime].compile(arch, self)
 
     def versions(self) -> dict[str, str]:

@@ -4,9 +4,9 @@ Each network runs until it is warm. All networks are then timed in rounds, in a 
 disturbance of the machine affects one round of many networks instead of all rounds of one. The value of a round is the
 median of its runs. The latency is the median over rounds.
 
-A run is *preempted* if the system took the core away from this process in the middle of it: it counted an involuntary
-context switch, or the process used much less processor time than the run lasted. Such a run measures other programs
-too. A round needs enough runs that were not preempted; a latency without enough such rounds is *disturbed*.
+A run is *preempted* if the system gave the core to another program during the run. It shows as an involuntary context
+switch, or as much less processor time than the run lasted. Such a run measures other programs too. A round needs enough
+runs that were not preempted; a latency without enough such rounds is *disturbed*.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WARM_RUNS, WARM_SECONDS, WARM_CHANGE = 3, 1.0, 0.05
 
 
 class Reading(NamedTuple):
-    """What the clock of a process shows: seconds, its processor time in seconds, its involuntary context switches."""
+    """Reading of the clock of a process: seconds, its processor time in seconds, its involuntary context switches."""
 
     seconds: float
     processor_seconds: float

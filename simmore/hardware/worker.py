@@ -1,4 +1,4 @@
-"""Measuring in a process of its own: a crash or timeout is reported as a failure of the cell, and the search continues.
+"""Measuring in a separate process: a crash or timeout is reported as a failure of the cell, and the search continues.
 
 A `Worker` starts the process at its first job and keeps it. A process that crashed or exceeded its time limit is
 replaced. For each job the process reserves as many cores as it has threads (`cores`), the same ones every time.
@@ -7,8 +7,8 @@ A new process first measures the reference network. If that fails, the runtime d
 (`CannotMeasure`), not a property of a cell. Every job times the reference beside its cells, so that a change of the
 machine's speed is seen.
 
-The process is not a child of ``multiprocessing``: that runs the caller's main module again, and does not start from the
-daemonic processes of a Dask worker.
+The process is not a child of ``multiprocessing``, which runs the main module of the caller again, and cannot start from
+the daemonic processes of a Dask worker.
 """
 
 from __future__ import annotations

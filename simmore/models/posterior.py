@@ -12,12 +12,12 @@ from simmore.models.readings import COARSE, resolution
 
 _NEGLIGIBLE = 1e-4  # weight relative to the largest, below which a component is left out
 _LEAST_NOISE = 1e-4  # relative: a timer with fewer digits than floating-point numbers have
-_LEAST_INFLATION = -0.3  # logarithm: noise hardly ever narrows a range
+_MOST_EXCESS = np.log(10)  # of a range, relative to the geometric mean: no device is in the tails of the Gaussians
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """Mixture of Gaussians over scale, coordinates and range inflation, D = coordinates + 2.
+    """Mixture of Gaussians over scale, coordinates and range excess, D = coordinates + 2.
 
     Attributes
     ----------
@@ -169,7 +169,8 @@ class Sampler:
             latency_ms=latency,
             residual_ms=latency * posterior.noise_scale[picked].astype(np.float32),
             fastest_ms=fastest,
-            range_ms=np.maximum(smooth * np.exp(np.maximum(z[:, -1], _LEAST_INFLATION)), least),
+            # the logarithms of prior mean and basis have a mean of 0 over cells: the scale is the geometric mean
+            range_ms=np.maximum(smooth + np.exp(z[:, 0] + np.minimum(z[:, -1], _MOST_EXCESS)), least),
         )
 
 

@@ -5,8 +5,9 @@ of the device in the basis ``V``, which principal component analysis of many dev
 Gaussians. The noise ``e`` is independent from cell to cell, and its scale ``τ`` is unknown. In logarithms, a unit is a
 constant that is added, so that units do not matter.
 
-The mixture also holds the *range inflation* of a device: the logarithm of the range of its table, noise and spikes
-included, over the range without them. It cannot be measured, but it depends on the kind of device.
+The mixture also holds the *range excess* of a device: by how much noise and spikes widen the range of its table. It
+cannot be measured, but it depends on the kind of device. It is relative to the geometric mean of the latencies, not to
+the range without noise: that range may be almost zero.
 
 - `simulated.simulated_prior`: fitted to simulated devices. No table is used.
 - `from_tables`: the same, and components near devices whose tables are known.
@@ -30,21 +31,22 @@ _TABLE_SHARE = 0.5  # weight of the components near known devices
 # How far a new device may be from a known one, as variance relative to that of a component of simulated devices: the
 # smaller one has the highest likelihood on held-out design devices, and the larger one is for devices less alike.
 _TABLE_WIDTHS = (0.02, 0.2)
-_INFLATION_SD = 0.2  # around a known device's
+_EXCESS_SD = 0.5  # in its logarithm, around a known device's
+_LEAST_EXCESS = 0.01  # noise hardly ever narrows a range, and less than this does not matter
 _NOISE_SD = 0.5  # in log τ, around a known device's
 _LEAST = 1e-3  # of the mean latency: a cell that is almost no work counts as this
 
 
 @dataclass(frozen=True)
 class Components:
-    """K Gaussians over coordinates and range inflation, D = coordinates + 1.
+    """K Gaussians over coordinates and the logarithm of the range excess, D = coordinates + 1.
 
     Attributes
     ----------
     weight
         ``(K,)``; those of components with one kind of timer sum to 1.
     centre, factor
-        Mean ``(K, D)``, and lower Cholesky factor of the covariance ``(K, D, D)``. Range inflation comes last.
+        Mean ``(K, D)``, and lower Cholesky factor of the covariance ``(K, D, D)``. The range excess comes last.
     noise
         Weights of `NOISE_SCALES`, ``(K, T)``.
     coarse
@@ -73,7 +75,7 @@ class Components:
 
     @cached_property
     def root(self) -> NDArray[np.float64]:
-        """Square roots of the covariances of scale, coordinates and range inflation, ``(K, D + 1, D + 1)``."""
+        """Square roots of the covariances of scale, coordinates and range excess, ``(K, D + 1, D + 1)``."""
         root = np.zeros((len(self), self.centre.shape[1] + 1, self.centre.shape[1] + 1))
         root[:, 0, 0] = _SCALE_SD
         root[:, 1:, 1:] = self.factor
@@ -134,6 +136,12 @@ def log_shapes(latency: NDArray[np.floating]) -> NDArray[np.float32]:
     return log - log.mean(axis=1, keepdims=True)
 
 
+def log_range_excess(smooth: NDArray[np.floating], measured: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Logarithm of the range excess of tables ``(devices, cells)``, without and with noise, ``(devices,)``."""
+    excess = (np.ptp(measured, axis=1) - np.ptp(smooth, axis=1)) / np.exp(np.log(smooth).mean(axis=1))
+    return np.asarray(np.log(np.maximum(excess, _LEAST_EXCESS)), dtype=np.float64)
+
+
 def principal_components(log: NDArray[np.float32], n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean ``(cells,)`` and basis ``(cells, n)`` of log shapes ``(devices, cells)``; mean squares of 1."""
     mean = log.mean(axis=0)
@@ -160,7 +168,7 @@ def from_tables(prior: Prior, latency_ms: NDArray[np.float64], source: str) -> P
     """A prior, and components near known devices, from their tables ``(devices, cells)`` in ms."""
     log, one = log_shapes(latency_ms), prior.components
     z, residual = _robust_coordinates(log, prior)
-    inflation = np.log(np.ptp(np.exp(log), axis=1) / np.ptp(np.exp(log - residual), axis=1))
+    excess = log_range_excess(np.exp(log - residual), np.exp(log))
     noise = np.log(1.4826 * np.median(np.abs(residual), axis=1))
     coarse = np.array([resolution(table) > COARSE * table.mean() for table in latency_ms])
     shared = np.einsum("k,kij,klj->il", one.weight / one.weight.sum(), one.factor, one.factor)
@@ -168,10 +176,10 @@ def from_tables(prior: Prior, latency_ms: NDArray[np.float64], source: str) -> P
     factor = np.zeros((repeats, d, d))
     for width, lower in zip(_TABLE_WIDTHS, factor, strict=True):
         lower[:-1, :-1] = np.sqrt(width) * np.linalg.cholesky(shared[:-1, :-1])
-        lower[-1, -1] = _INFLATION_SD
+        lower[-1, -1] = _EXCESS_SD
     near = Components(
         weight=np.repeat(1 / (repeats * np.where(coarse, coarse.sum(), n - coarse.sum())), repeats),
-        centre=np.repeat(np.column_stack([z, inflation]), repeats, axis=0),
+        centre=np.repeat(np.column_stack([z, excess]), repeats, axis=0),
         factor=np.tile(factor, (n, 1, 1)),
         noise=np.repeat(noise_weights(noise, _NOISE_SD), repeats, axis=0),
         coarse=np.repeat(coarse, repeats),
@@ -209,7 +217,7 @@ def gaussian_prior(latency_ms: NDArray[np.float64], source: str, *, noise: float
     kinds = np.array([False, True])  # whatever the timer
     components = Components(
         weight=np.ones(2),
-        centre=np.tile(np.append(z.mean(axis=0), 0), (2, 1)),
+        centre=np.tile(np.append(z.mean(axis=0), np.log(_LEAST_EXCESS)), (2, 1)),
         factor=np.tile(np.linalg.cholesky(covariance), (2, 1, 1)),
         noise=np.tile(noise_weights(np.log(noise), 0.1), (2, 1)),
         coarse=kinds,

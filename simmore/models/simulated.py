@@ -17,6 +17,7 @@ from simmore.models.prior import (
     Components,
     Prior,
     coordinates,
+    log_range_excess,
     log_shapes,
     noise_weights,
     principal_components,
@@ -89,7 +90,7 @@ def fit(
     rng = np.random.default_rng(seed)
     drawn = devices.Simulated.draw(n, rng)
     basis: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
-    z, inflation, noise = [], [], []
+    z, excess, noise = [], [], []
     for start in range(0, n, n_basis):
         some = drawn[start : start + n_basis]
         logs = []
@@ -97,7 +98,7 @@ def fit(
             part = some[k : k + _CHUNK]
             latency = part.latency()
             logs.append(log_shapes(latency))
-            inflation.append(np.log(np.ptp(part.measure(latency, rng), axis=1) / np.ptp(latency, axis=1)))
+            excess.append(log_range_excess(latency, part.measure(latency, rng)))
         log = np.concatenate(logs)
         basis = basis or principal_components(log, n_coordinates)
         z.append(coordinates(log, *basis))
@@ -105,7 +106,7 @@ def fit(
         unexplained = np.array([(row - basis[0] - basis[1] @ one).var() for row, one in zip(log, z[-1], strict=True)])
         noise.append(0.5 * np.log((1.1 * some.noise) ** 2 + unexplained))
     assert basis is not None
-    joint = np.column_stack([np.concatenate(z), np.concatenate(inflation), np.concatenate(noise)]).astype(np.float64)
+    joint = np.column_stack([np.concatenate(z), np.concatenate(excess), np.concatenate(noise)]).astype(np.float64)
     sd, coarse = joint.std(axis=0), drawn.step > COARSE
     parts = []
     for kind, count in enumerate(components):

@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from simmore.plots.paper import BLUE, GREEN, ORANGE, PAGE, RED
+from simmore.plots.labels import readable
+from simmore.plots.style import BLUE, GREEN, ORANGE, PAGE, PURPLE, RED
 
 _STRONG = {"expected_improvement": BLUE, "controller": RED, "paper": ORANGE, "mean_device": GREEN, "random": "black"}
+_FAMILIES = {
+    "black": ("local_search", "regularised_evolution", "freerea"),
+    GREEN: ("lut", "lut_evolution"),
+    PURPLE: ("linear_greedy", "linear_bound", "covariance_greedy", "covariance_bound"),
+    ORANGE: ("paper_blind", "heldout", "trpo", "a2c", "no_history", "target_only"),
+    RED: ("controller_supervised", "controller_blind"),
+}  # strategies that are drawn thin, in the colour of the strategy that they are variants of
+_DASHES: tuple[Any, ...] = ("--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 4)))
+_THIN = {
+    name: (color, dash) for color, family in _FAMILIES.items() for name, dash in zip(family, _DASHES, strict=False)
+}
 _METHODS = {"FLOPs": "0.6", "linear, target alone": ORANGE, "boosted trees, target alone": RED,
             "Bayesian linear": GREEN, "simulated devices, no tables (ours)": "tab:purple",
             "mixture of devices (ours)": BLUE}  # fmt: skip
 
 
-def regret_curves(
-    curves: pd.DataFrame, column: str, ax: Axes | None = None, *, names: Sequence[str] = (), bands: bool = True
-) -> Axes:
-    """Mean normalised regret against cells measured, a line per strategy; the main ones in colour, with their interval.
+_OVER = ", slower than its limit"
+
+
+def regret_curves(curves: pd.DataFrame, column: str, ax: Axes | None = None, *, bands: bool = True) -> Axes:
+    """Mean normalised regret against cells measured, a line per strategy; the main ones thick, with their interval.
 
     Parameters
     ----------
@@ -29,33 +44,27 @@ def regret_curves(
         ``strategy, budget``, the mean of `column`, and its interval ``<column>_low``, ``<column>_high``.
     column
         ``inference_regret`` or ``simple_regret``.
-    names
-        Strategies in the order that line styles are given in; those of the curves by default.
     bands
         Draw the intervals of the main strategies.
     """
     ax = ax or plt.gca()
-    greys = [name for name in (names or curves["strategy"].unique()) if name not in _STRONG]
-    styles = dict(
-        zip(greys, [(ls, s) for s in ("0.35", "0.55", "0.72") for ls in ("-", "--", ":", "-.")] * 2, strict=False)
-    )
     for name, curve in curves.groupby("strategy", sort=False):
-        label = str(name)
-        if label in _STRONG:
-            ax.plot(curve["budget"], curve[column], color=_STRONG[label], label=label, zorder=3)
+        color = _STRONG.get(str(name))
+        if color is not None:
+            ax.plot(curve["budget"], curve[column], color=color, linewidth=2, label=readable(name), zorder=3)
             if bands:
-                ax.fill_between(curve["budget"], curve[f"{column}_low"], curve[f"{column}_high"], color=_STRONG[label],
-                                alpha=0.15, linewidth=0)  # fmt: skip
+                low, high = curve[f"{column}_low"], curve[f"{column}_high"]
+                ax.fill_between(curve["budget"], low, high, color=color, alpha=0.1, linewidth=0)
         else:
-            line, shade = styles[label]
-            ax.plot(curve["budget"], curve[column], line, color=shade, linewidth=0.8, label=label)
+            color, line = _THIN.get(str(name), ("0.5", "-"))
+            ax.plot(curve["budget"], curve[column], linestyle=line, color=color, linewidth=0.9, label=readable(name))
     ax.set(yscale="log", xlabel="cells measured", xticks=[1, 5, 10, 15, 20], ylim=(0.008, 3))
     ax.axvline(10, color="0.8", linewidth=0.6, zorder=0)
     return ax
 
 
 def regret(curves: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
-    """Fig. 7: regret of the recommendation, a panel a protocol.
+    """Fig. 7: regret of the recommendation, a panel per protocol.
 
     Parameters
     ----------
@@ -65,25 +74,28 @@ def regret(curves: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         Of the panels, by protocol. The panel ``blind`` has no intervals: they are wider than the panel, as it has few
         devices.
     """
-    figure, axes = plt.subplots(2, 2, figsize=(PAGE, 5.4), sharex=True, sharey=True)
-    names = list(curves["strategy"].unique())
+    figure, axes = plt.subplots(2, 2, figsize=(PAGE, 6.4), sharex=True, sharey=True)
     for ax, (protocol, title) in zip(axes.flat, titles.items(), strict=True):
         part = curves[curves["protocol"] == protocol]
-        regret_curves(part, "inference_regret", ax, names=names, bands=protocol != "blind").set(title=title)
+        regret_curves(part, "inference_regret", ax, bands=protocol != "blind").set(title=title)
+        ax.yaxis.set_major_formatter("{x:g}")
     for ax in axes.flat:
         ax.label_outer()
     figure.supylabel("normalised regret of the recommendation (mean)", fontsize="medium")
-    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    thick_first = sorted(range(len(handles)), key=lambda k: -handles[k].get_linewidth())
+    figure.legend([handles[k] for k in thick_first], [labels[k] for k in thick_first], loc="outside lower center",
+                  ncols=3, handlelength=3)  # fmt: skip
     return figure
 
 
 def distance(frame: pd.DataFrame, strategies: Sequence[str]) -> Figure:
-    """Fig. 13: regret against the distance of a device from Ξ, a panel a strategy.
+    """Fig. 13: regret against the distance of a device from Ξ, a panel per strategy.
 
     Parameters
     ----------
     frame
-        ``kind, device, distance, strategy, inference_regret``, a row a search; kinds are ``width``, ``structure`` and
+        ``kind, device, distance, strategy, inference_regret``, a row per search; kinds are ``width``, ``structure`` and
         ``real``. The line is the mean over a third of the made devices at a time, by distance.
     """
     figure, axes = plt.subplots(1, len(strategies), figsize=(PAGE, 2.8), sharex=True, sharey=True)
@@ -103,8 +115,8 @@ def distance(frame: pd.DataFrame, strategies: Sequence[str]) -> Figure:
         window = max(len(made) // 3, 1)
         line = made.rolling(window, center=True, min_periods=max(window // 2, 1)).mean()
         ax.plot(line["distance"], line["inference_regret"], color="0.35", linewidth=1.2, label="running mean")
-        ax.set(title=name, xscale="log", xlabel="distance from Ξ")
-        ax.set_xticks([0.02, 0.05, 0.1, 0.2, 0.5, 1], ["0.02", "0.05", "0.1", "0.2", "0.5", "1"])
+        ax.set(title=readable(name), xscale="log", xlabel="distance from Ξ")
+        ax.set_xticks([0.02, 0.1, 0.5], ["0.02", "0.1", "0.5"])
         ax.minorticks_off()
         ax.axhline(1, color="0.8", linewidth=0.6, zorder=0)
     axes[0].set_ylabel("normalised regret")
@@ -114,14 +126,20 @@ def distance(frame: pd.DataFrame, strategies: Sequence[str]) -> Figure:
 
 def regret_heatmap(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Mean normalised regret as numbers on colours, strategies (rows) by devices (columns)."""
-    ax = ax or plt.subplots(figsize=(PAGE, 0.22 * len(table) + 1))[1]
+    ax = ax or plt.subplots(figsize=(PAGE, 0.24 * len(table) + 1))[1]
     ax.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(table.to_numpy()):
         ax.text(
-            column, row, f"{value:.2f}", ha="center", va="center", fontsize=5, color="white" if value > 0.6 else "black"
+            column,
+            row,
+            f"{value:.2f}",
+            ha="center",
+            va="center",
+            fontsize=6.5,
+            color="white" if value > 0.6 else "black",
         )
     ax.set_xticks(range(table.shape[1]), [str(name) for name in table.columns], rotation=60, ha="right")
-    ax.set_yticks(range(table.shape[0]), [str(name) for name in table.index])
+    ax.set_yticks(range(table.shape[0]), [readable(name) for name in table.index])
     return ax
 
 
@@ -137,7 +155,7 @@ def performance_profiles(profiles: pd.DataFrame, ax: Axes | None = None) -> Axes
     for name in profiles:
         strong = str(name) in _STRONG
         ax.plot(profiles.index, profiles[name], color=_STRONG.get(str(name), "0.75"), linewidth=1.4 if strong else 0.6,
-                label=str(name) if strong else None, zorder=3 if strong else 2)  # fmt: skip
+                label=readable(name) if strong else None, zorder=3 if strong else 2)  # fmt: skip
     ax.set(xlabel="inference regret (normalised)", ylabel="share of searches", ylim=(0, 1.02))
     ax.legend()
     return ax
@@ -154,26 +172,40 @@ def constrained(means: pd.DataFrame, strategies: Sequence[str]) -> Figure:
         Which are drawn, in order.
     """
     names = list(means["device"].unique())
-    figure, axes = plt.subplots(1, len(names), figsize=(PAGE, 2.4), sharey=True, squeeze=False)
-    colours = dict(zip(strategies, [BLUE, "0.55", ORANGE, GREEN, RED], strict=False))
+    figure, axes = plt.subplots(1, len(names), figsize=(PAGE, 2.9), sharey=True, squeeze=False)
+    styles = dict(zip(strategies, zip([BLUE, "0.45", ORANGE, GREEN, RED], "osD^v", strict=True), strict=False))
     for ax, device in zip(axes.flat, names, strict=True):
         part = means[means["device"] == device]
         for limit in part["limit_ms"].unique():
             ax.axvline(limit, color="0.85", linewidth=0.8, zorder=0)
         for name in strategies:
             one = part[part["strategy"] == name]
-            ax.plot(one["latency_ms"], one["accuracy"], "-", color=colours[name], linewidth=0.6)
-            for violates, marker in ((False, "o"), (True, "X")):
+            color, marker = styles[name]
+            ax.plot(one["latency_ms"], one["accuracy"], "-", color=color, linewidth=0.7)
+            for violates in (False, True):
                 some = one[one["violates_limit"] == violates]
-                ax.plot(some["latency_ms"], some["accuracy"], marker, color=colours[name], markersize=4, linestyle="",
-                        label=name if not violates else f"{name}, over its limit")  # fmt: skip
+                kind, size, over = ("X", 6.0, _OVER) if violates else (marker, 4.5, "")
+                ax.plot(some["latency_ms"], some["accuracy"], kind, color=color, linestyle="", markersize=size,
+                        label=readable(name) + over)  # fmt: skip
         ax.set_title(device)
     axes.flat[0].set_ylabel("CIFAR-100 accuracy (%)")
-    figure.supxlabel("latency (ms); grey lines: the limits", fontsize=8)
+    figure.supxlabel("latency (ms); vertical lines: the limits", fontsize="medium")
     handles, labels = axes.flat[0].get_legend_handles_labels()
     shown = {label: handle for handle, label in zip(handles, labels, strict=True)
-             if "over" not in label or label.startswith("HELP")}  # fmt: skip
-    figure.legend(list(shown.values()), list(shown), loc="outside upper center", ncols=3)
+             if _OVER not in label or label.startswith("HELP")}  # fmt: skip
+    figure.legend(list(shown.values()), list(shown), loc="outside upper center", ncols=2)
+    return figure
+
+
+def predictions(pairs: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Figure:
+    """Predicted against measured latencies of all cells in ms, a panel per device, both ``(cells,)``."""
+    figure, axes = plt.subplots(1, len(pairs), figsize=(PAGE, 2.4), squeeze=False)
+    for ax, (device, (predicted, measured)) in zip(axes.flat, pairs.items(), strict=True):
+        ax.scatter(predicted, measured, s=1, linewidths=0, color="0.45", alpha=0.4, rasterized=True)
+        ax.set(title=device)
+        ax.locator_params(nbins=4)
+    axes.flat[0].set_ylabel("measured (ms)")
+    figure.supxlabel("predicted by the LUT (ms)", fontsize="medium")
     return figure
 
 
@@ -189,7 +221,7 @@ def prediction_curves(curves: pd.DataFrame, lut: Mapping[str, float]) -> Figure:
     """
     columns = min(3, len(lut))
     rows = -(-len(lut) // columns)
-    size = (PAGE, 1.7 * rows + 0.5)
+    size = (PAGE, 1.9 * rows + 0.8)
     figure, axes = plt.subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
     for ax, (device, height) in zip(axes.flat, lut.items(), strict=False):
         part = curves[curves["device"] == device]
@@ -198,10 +230,10 @@ def prediction_curves(curves: pd.DataFrame, lut: Mapping[str, float]) -> Figure:
         ax.axhline(height, color="black", linewidth=0.8, linestyle="--", label="LUT (5 cells)")
         ax.axhline(0.8, color="0.8", linewidth=0.6, zorder=0)
         ax.set(title=device, xscale="log", ylim=(0, 1.02))
-        ax.set_xticks([2, 10, 100, 1000], ["2", "10", "100", "1,000"])
+        ax.set_xticks([3, 10, 30, 100, 300], ["3", "10", "30", "100", "300"])
         ax.set_xticks([], minor=True)
         ax.set_xlim(part["samples"].min(), part["samples"].max())
-    figure.supxlabel("samples of the device", fontsize=8)
-    figure.supylabel(r"Kendall's $\tau$, all cells", fontsize=8)
-    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    figure.supxlabel("samples of the device", fontsize="medium")
+    figure.supylabel(r"Kendall's $\tau$, all cells", fontsize="medium")
+    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure

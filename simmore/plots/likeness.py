@@ -10,7 +10,7 @@ import numpy as np
 
 from simmore import space
 from simmore.plots.labels import OPERATION_LABELS
-from simmore.plots.paper import BLUE, ORANGE, PAGE, RED
+from simmore.plots.style import BLUE, ORANGE, PAGE, RED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,9 +30,10 @@ def benchmarked_runtimes(pairs: pd.DataFrame, profiles: pd.DataFrame, own: Seque
     own
         Names of the benchmarked runtimes.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(PAGE, 3.9), width_ratios=(1.5, 1))
-    kendall_matrix(pairs, own, left)
-    shares(profiles, own, right)
+    figure = plt.figure(figsize=(PAGE, 9.2))
+    above, below = figure.subfigures(2, 1, height_ratios=(1.75, 1), squeeze=False).ravel()
+    kendall_matrix(pairs, own, above.subplots())
+    shares(profiles, own, below.subplots())
     return figure
 
 
@@ -45,15 +46,15 @@ def kendall_matrix(pairs: pd.DataFrame, own: Sequence[str], ax: Axes | None = No
     for (row, column), value in np.ndenumerate(matrix):
         if row != column:
             colour = "white" if value < 0.6 else "black"
-            ax.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=3.6, color=colour)
-    ax.set_xticks(range(len(names)), names, rotation=90, fontsize=5.5)
-    ax.set_yticks(range(len(names)), names, fontsize=5.5)
+            ax.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=6.5, color=colour)
+    ax.set_xticks(range(len(names)), names, rotation=90)
+    ax.set_yticks(range(len(names)), names)
     for label in [*ax.get_xticklabels(), *ax.get_yticklabels()]:
         label.set_color(RED if label.get_text() in own else "black")
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    ax.figure.colorbar(image, ax=ax, label="Kendall's τ (in the cells: × 100)", aspect=30, pad=0.02, shrink=0.75)
-    ax.set_title("(a) ranks of all cells, any two devices", loc="left")
+    ax.figure.colorbar(image, ax=ax, label="Kendall's τ (numbers: × 100)", aspect=30, pad=0.02, shrink=0.75)
+    ax.set_title("(a) Do two devices rank the cells alike? Red: benchmarked runtimes", loc="left")
     return ax
 
 
@@ -71,11 +72,11 @@ def shares(profiles: pd.DataFrame, own: Sequence[str], ax: Axes | None = None) -
         marker = "osD^vPX*"[number % 8]
         height = one["operation"].map(rows) - 0.3 + 0.45 * number / max(len(own) - 1, 1)
         ax.plot(
-            one["share_percentile"], height, marker, color=ORANGE, markersize=4, markeredgecolor="black",
+            one["share_percentile"], height, marker, color=ORANGE, markersize=5.5, markeredgecolor="black",
             markeredgewidth=0.4, linestyle="", label=name,
         )  # fmt: skip
     ax.set_yticks(range(len(rows)), OPERATION_LABELS)
-    ax.set(xlim=(-2, 102), xlabel="percentile in Ξ (%)", ylim=(len(rows) - 0.4, -0.6))
-    ax.set_title("(b) operations' shares of the latency", loc="left")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=6)
+    ax.set(xlim=(-2, 102), xlabel="percentile among draws of Ξ (%)", ylim=(len(rows) - 0.4, -0.6))
+    ax.set_title("(b) Could Ξ have drawn the devices? Share of each operation in the latency", loc="left")
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return ax

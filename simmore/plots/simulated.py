@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, PercentFormatter
 from numpy.typing import NDArray
 
-from simmore.plots.paper import BLUE, GREEN, ORANGE, PAGE, RED
+from simmore.plots.style import BLUE, GREEN, ORANGE, PAGE, RED
 
 _GREY = "0.45"
 _SOURCES = {"xi": ("Ξ", _GREY), "simulated": ("simulated", BLUE)}
@@ -21,13 +21,13 @@ _CLASSES = {"gpu": ("GPU", "o", GREEN), "cpu": ("CPU", "s", RED), "phone": ("pho
 # Label, scale of the axis, its range, and its ticks: values outside of the range are drawn at its ends.
 _SHARE = ("log", (3e-3, 10.0), (0.01, 0.1, 1, 10))
 _STATISTICS = {
-    "share_none": ("cost of none / conv 3×3", *_SHARE),
-    "share_skip_connect": ("cost of skip / conv 3×3", *_SHARE),
-    "share_nor_conv_1x1": ("cost of conv 1×1 / conv 3×3", *_SHARE),
-    "share_avg_pool_3x3": ("cost of avg pool / conv 3×3", *_SHARE),
+    "share_none": ("none / conv 3×3", *_SHARE),
+    "share_skip_connect": ("skip / conv 3×3", *_SHARE),
+    "share_nor_conv_1x1": ("conv 1×1 / conv 3×3", *_SHARE),
+    "share_avg_pool_3x3": ("avg pool / conv 3×3", *_SHARE),
     "flops_correlation": ("Spearman with FLOPs", "linear", (-0.4, 1.0), (0, 0.5, 1)),
     "additivity": ("R² of operation counts", "linear", (0.5, 1.005), (0.6, 0.8, 1)),
-    "range_tail": ("slowest cell / 99.9 % quantile", "log", (1.0, 5.0), (1, 2, 3, 5)),
+    "range_tail": ("slowest / 99.9 % quantile", "log", (1.0, 5.0), (1, 2, 3, 5)),
     "fastest": ("fastest cell / mean", "linear", (0.0, 1.0), (0, 0.5, 1)),
     "twin_noise": ("difference of twin cells", "linear", (0.0, 0.12), (0, 0.04, 0.08, 0.12)),
 }
@@ -35,7 +35,7 @@ _LEVEL = 0.95  # of the interval below a histogram
 
 
 def examples(latency: Mapping[str, NDArray[np.floating]], flops: NDArray[np.float64]) -> Figure:
-    """Latencies of all cells, relative to their mean, against FLOPs: a row a kind of devices, a panel a device.
+    """Latencies of all cells, relative to their mean, against FLOPs: a row per kind of devices, a panel per device.
 
     Parameters
     ----------
@@ -45,14 +45,14 @@ def examples(latency: Mapping[str, NDArray[np.floating]], flops: NDArray[np.floa
         ``(cells,)`` in millions.
     """
     n = len(next(iter(latency.values())))
-    figure, axes = plt.subplots(len(latency), n, figsize=(PAGE, 1.5 * len(latency)), sharex=True, sharey=True)
-    for row, (label, tables), colour in zip(axes, latency.items(), (_GREY, BLUE), strict=True):
+    figure, axes = plt.subplots(len(latency), n, figsize=(PAGE, 1.6 * len(latency) + 0.2), sharex=True, sharey=True)
+    for row, (label, tables), colour in zip(axes, latency.items(), (_GREY, BLUE, ORANGE), strict=False):
         for table, ax in zip(tables, row, strict=True):
             ax.scatter(flops, table / table.mean(), s=1, linewidths=0, alpha=0.3, color=colour, rasterized=True)
-        row[0].set_ylabel(label)
+        row[0].set_title(label, loc="left")
         row[0].set_ylim(bottom=0)
-    figure.supxlabel("FLOPs (millions)", fontsize=8)
-    figure.supylabel("latency / mean latency", fontsize=8)
+    figure.supxlabel("FLOPs (millions)", fontsize="medium")
+    figure.supylabel("latency / mean latency", fontsize="medium")
     return figure
 
 
@@ -64,13 +64,13 @@ def prior_checks(frame: pd.DataFrame) -> Figure:
     frame
         ``source, class, statistic, value``: sources are ``xi``, ``simulated`` and ``real``.
     """
-    figure, axes = plt.subplots(3, 3, figsize=(PAGE, 5.0))
+    figure, axes = plt.subplots(3, 3, figsize=(PAGE, 5.6))
     for name, ax in zip(_STATISTICS, axes.flat, strict=True):
         statistic_of_devices(frame[frame["statistic"] == name], name, ax)
     for ax in axes[:, 0]:
         ax.set_yticks([2.2, 1.2, 0.15], ["Ξ", "simulated", "real"])
     shown = axes.flat[0].get_legend_handles_labels()
-    figure.legend(*shown, loc="outside upper center", ncols=len(shown[0]))
+    figure.legend(*shown, loc="outside upper center", ncols=3)
     return figure
 
 
@@ -115,13 +115,15 @@ def calibration(curves: pd.DataFrame, bins: pd.DataFrame) -> Figure:
         ``source, predicted, true, low, high``.
     """
     sources = list(dict.fromkeys(curves["source"]))
-    figure, axes = plt.subplots(1, 1 + len(sources), figsize=(PAGE, 2.35))
+    figure, axes = plt.subplots(1, 1 + len(sources), figsize=(PAGE, 3.0))
     for source, ax in zip(sources, axes[:-1], strict=True):
         range_calibration(curves[curves["source"] == source], ax).set_title(f"range, {source} devices")
         ax.set_xlabel("nominal share")
-    axes[0].set_ylabel("observed share below the quantile")
-    axes[0].legend(loc="lower right", title="cells measured", title_fontsize=7, borderaxespad=0)
-    regret_calibration(bins, axes[-1]).set_title("regret of the recommendation")
+    axes[0].set_ylabel("observed share")
+    regret_calibration(bins, axes[-1]).set_title("regret")
+    (curves_shown, counts), (points, kinds) = (ax.get_legend_handles_labels() for ax in (axes[0], axes[-1]))
+    labels = [*(f"{count} cells measured" for count in counts), *kinds]
+    figure.legend([*curves_shown, *points], labels, loc="outside lower center", ncols=3)
     return figure
 
 
@@ -146,5 +148,4 @@ def regret_calibration(bins: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.errorbar(part["predicted"], part["true"], error, fmt=marker, color=colour, markersize=4, linewidth=0.9,
                     label=f"{source} devices")  # fmt: skip
     ax.set(xlim=(0, top), ylim=(0, top), aspect="equal", xlabel="mean predicted regret", ylabel="mean true regret")
-    ax.legend(loc="upper left")
     return ax

@@ -7,14 +7,21 @@ Three scores and their mean p (section 3.2 of the paper; FreeREA, Cavagnero et a
 - `skip_score`: mean reach of the cell's `skip_connect` edges;
 - `freerea_score`: p, the mean of the three, each normalised over the search space.
 
-`naswot` and `log_synflow` take any torch network. `simmore.proxies.scoring` computes them faster for the cells of the
-search space. The tests compare the two.
+Beyond the paper, the four terms of AZ-NAS (Lee & Ham 2024):
+
+- `az_nas`: expressivity, progressivity, trainability and complexity of a network.
+
+`naswot` and `log_synflow` take any torch network, `az_nas` one of a stem and a sequence of cells.
+`simmore.proxies.scoring` computes them faster for the cells of the search space. The tests compare the two.
 """
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -135,6 +142,162 @@ def log_synflow(network: nn.Module, image_shape: tuple[int, int, int]) -> float:
         if isinstance(module, nn.Conv2d | nn.Linear) and module.weight.grad is not None:
             total += (module.weight * module.weight.grad.log1p()).abs().sum().item()
     return total
+
+
+class AzTerms(NamedTuple):
+    """The four terms of AZ-NAS; more is better in each."""
+
+    expressivity: float
+    """Sum over features of the entropy of their channels' spectrum, in nats."""
+    progressivity: float
+    """Smallest increase of that entropy from one feature to the next, in nats."""
+    trainability: float
+    """Mean over blocks of ``2 − s − 1/s``, at most 0; −inf if no gradient passes a block."""
+    complexity: float
+    """Multiply–accumulates of convolutions and linear layers for one image, in millions."""
+
+
+def az_nas(network: nn.Module, images: torch.Tensor, seed: int = 0) -> AzTerms:
+    """AZ-NAS's terms of a network that is a stem, a sequence of cells, and a classifier.
+
+    The *features* are the outputs of the stem and of each cell, reduction blocks included. The terms are
+
+    - expressivity ``Σ_l H_l``: H_l is the entropy ``−Σ λ log λ`` of the eigenvalues λ of the covariance of the channels
+      of feature l, over images and pixels; the eigenvalues are divided by their sum, and H_l = 0 if all are zero;
+    - progressivity ``min_l (H_l − H_{l−1})``;
+    - trainability: mean over cells of ``2 − s − 1/s``. A gradient of random signs at a cell's output gives a gradient
+      at its input. s is the largest singular value of the mean outer product of the two, over images and pixels. Where
+      a cell halves the resolution, each 2×2 block of pixels of the input counts as channels of one pixel;
+    - complexity: FLOPs.
+
+    A cell whose output does not depend on its input has s = 0 and passes no gradient: trainability is −inf. If its
+    output is zero, it and all later features have entropy 0.
+
+    Batch norm uses the statistics of the batch, as at the start of training. The weights are as given: AZ-NAS uses He
+    et al.'s initialisation.
+
+    Parameters
+    ----------
+    network
+        With the attributes ``stem`` and ``cells`` (or its ``body`` has them), as `space.network`. It is not changed.
+    images
+        ``(batch, channels, height, width)``, on the network's device: noise, at least two.
+    seed
+        Of the random signs.
+
+    Raises
+    ------
+    ValueError
+        If the images do not fit the network (with torch's own message), or are fewer than two.
+
+    Notes
+    -----
+    Source: Lee & Ham (2024), *AZ-NAS: Assembling Zero-Cost Proxies for Network Architecture Search*. Written from the
+    description in the paper; the authors' code was not used.
+    """
+    with needs("torch"):
+        import torch
+
+    if images.ndim != 4 or len(images) < 2:
+        raise ValueError(f"AZ-NAS normalises by the batch: at least two images are needed, got {tuple(images.shape)}")
+    network = copy.deepcopy(network).train()  # batch norm would change its running statistics
+    complexity = _multiply_accumulates(network, images)
+    body: Any = getattr(network, "body", network)
+    generator = sign_generator(seed)
+    with torch.no_grad():
+        feature = body.stem(images)
+    entropies, gains = [spectral_entropy(_channel_covariance(feature))], []
+    for cell in body.cells:
+        source = feature.detach().requires_grad_()
+        feature = cell(source)
+        signs = random_signs(feature.shape, generator).to(feature.device)
+        gradient = torch.zeros_like(source)
+        if feature.requires_grad:
+            gradient = torch.autograd.grad(feature, source, signs, allow_unused=True, materialize_grads=True)[0]
+        gains.append(trainability(_mean_outer_product(signs, gradient)))
+        entropies.append(spectral_entropy(_channel_covariance(feature)))
+    steps = [after - before for before, after in pairwise(entropies)]
+    return AzTerms(sum(entropies), min(steps), sum(gains) / len(gains), complexity)
+
+
+def sign_generator(seed: int) -> torch.Generator:
+    """Generator of random signs; another stream than that of noise images with the same seed."""
+    import torch
+
+    return torch.Generator().manual_seed(2**33 + seed)
+
+
+def random_signs(shape: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+    """A float32 tensor of −1 and 1, equally likely."""
+    import torch
+
+    return torch.randint(0, 2, tuple(shape), generator=generator).mul_(2).sub_(1).float()
+
+
+def spectral_entropy(covariance: torch.Tensor) -> float:
+    """Entropy, in nats, of the eigenvalues of a covariance matrix divided by their sum; 0 if all are zero.
+
+    >>> import torch
+    >>> round(spectral_entropy(torch.eye(4)), 4)  # log 4
+    1.3863
+    """
+    import torch
+
+    eigenvalues = torch.linalg.eigvalsh(covariance.double()).clamp(min=0)
+    total = eigenvalues.sum()
+    if not total > 0:
+        return 0.0
+    shares = eigenvalues / total
+    return float(-torch.xlogy(shares, shares).sum())
+
+
+def trainability(product: torch.Tensor) -> float:
+    """``2 − s − 1/s``, s the largest singular value of a matrix; −inf for zeros.
+
+    >>> import torch
+    >>> trainability(torch.eye(3)), trainability(2 * torch.eye(3))
+    (0.0, -0.5)
+    """
+    import torch
+
+    largest = float(torch.linalg.matrix_norm(product.double(), 2))
+    return 2 - largest - 1 / largest if largest > 0 else -math.inf
+
+
+def _channel_covariance(feature: torch.Tensor) -> torch.Tensor:
+    """Covariance of the channels over images and pixels: ``(batch, c, height, width)`` to float64 ``(c, c)``."""
+    values = feature.detach().double().transpose(0, 1).flatten(1)  # (c, n)
+    values = values - values.mean(dim=1, keepdim=True)
+    return values @ values.T / values.shape[1]
+
+
+def _mean_outer_product(signs: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """Mean over images and pixels of ``signs ⊗ gradient``, float64; the gradient's resolution may be a multiple."""
+    from torch.nn import functional
+
+    gradient = functional.pixel_unshuffle(gradient, gradient.shape[-1] // signs.shape[-1])
+    above, below = (values.double().transpose(0, 1).flatten(1) for values in (signs, gradient))  # (c, n) each
+    return above @ below.T / above.shape[1]
+
+
+def _multiply_accumulates(network: nn.Module, images: torch.Tensor) -> float:
+    """Multiply–accumulates of convolutions and linear layers for one image, in millions."""
+    import torch
+    from torch import nn
+
+    counts = []
+
+    def count(module: Any, _inputs: tuple, output: torch.Tensor) -> None:
+        counts.append(output[0].numel() * module.weight[0].numel())
+
+    hooks = [
+        module.register_forward_hook(count) for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)
+    ]
+    with torch.no_grad():
+        _forward(network, images)
+    for hook in hooks:
+        hook.remove()
+    return sum(counts) / 1e6
 
 
 def _forward(network: nn.Module, images: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 
 from simmore import space
@@ -48,7 +48,7 @@ def naswot(ops: Ops, seed: int, size: int, batch: int = 64, inputs: Inputs = "no
     forms = {arch: space.canonical_form(arch) for arch in space.canonical_classes()[ops]}
     read = [any(form.reads[node] for form in forms.values()) for node in (0, 1, 2)]
     with torch.inference_mode():
-        weights, feature = _stem(seed, size, batch, inputs)
+        weights, feature = stem(seed, size, batch, inputs)
         outside = _Agreements(batch)  # of the ReLUs outside the cells, which the networks of all cells have
         by_node = [_Agreements(batch) for _ in read]
         zero_bits = 0
@@ -57,12 +57,12 @@ def naswot(ops: Ops, seed: int, size: int, batch: int = 64, inputs: Inputs = "no
                 feature = _reduction(weights, block, feature, outside)
                 continue
             zero_bits += feature[0].numel()
-            nodes = _cell(weights, block, ops, feature)
+            nodes = cell(weights, block, ops, feature)
             for value, is_read, agreements in zip(nodes, read, by_node, strict=False):
                 if is_read and value is not None:
                     agreements.add(value)
             feature = torch.zeros_like(feature) if nodes[3] is None else nodes[3]
-        outside.add(_normalised(feature))
+        outside.add(normalised(feature))
         kernel, kernels = outside.kernel(), [agreements.kernel() for agreements in by_node]
         return {
             arch: log_abs_det(
@@ -112,7 +112,7 @@ def _has_int8_product() -> bool:
 
 
 @lru_cache(maxsize=1)
-def _stem(seed: int, size: int, batch: int, inputs: Inputs) -> tuple[Mapping[str, Tensor], Tensor]:
+def stem(seed: int, size: int, batch: int, inputs: Inputs) -> tuple[Mapping[str, Tensor], Tensor]:
     """Weights of the super-network and the output of its stem, channels-last."""
     last = torch.channels_last
     weights = {
@@ -120,11 +120,20 @@ def _stem(seed: int, size: int, batch: int, inputs: Inputs) -> tuple[Mapping[str
         for name, weight in supernetwork.weights(seed).items()
     }
     shown = supernetwork.images(seed, size, batch, inputs).contiguous(memory_format=last)
-    return weights, _normalised(functional.conv2d(shown, weights["stem"], padding=1))
+    return weights, normalised(functional.conv2d(shown, weights["stem"], padding=1))
 
 
-def _cell(weights: Mapping[str, Tensor], position: int, ops: Ops, feature: Tensor) -> list[Tensor | None]:
-    """Values of the four nodes of a canonical form, None for zero."""
+def cell(
+    weights: Mapping[str, Tensor],
+    position: int,
+    ops: Ops,
+    feature: Tensor,
+    average: Callable[[Tensor], Tensor] | None = None,
+) -> list[Tensor | None]:
+    """Values of the four nodes of a canonical form, None for zero.
+
+    `average` is 3×3 average pooling; `average_3x3` if None, which autograd does not follow cheaply.
+    """
     nodes: list[Tensor | None] = [feature, None, None, None]
     rectified: dict[int, Tensor] = {}  # by node
     for edge, (source, target) in enumerate(space.EDGES):  # edges into a node precede those out of it
@@ -134,12 +143,12 @@ def _cell(weights: Mapping[str, Tensor], position: int, ops: Ops, feature: Tenso
         if op == SKIP:
             term = value
         elif op == POOL:
-            term = _average_3x3(value)
+            term = (average or average_3x3)(value)
         else:
             if source not in rectified:
                 rectified[source] = value.relu()
             weight = weights[f"{position}.{edge}.{op}"]
-            term = _normalised(functional.conv2d(rectified[source], weight, padding=1 if op == CONV_3X3 else 0))
+            term = normalised(functional.conv2d(rectified[source], weight, padding=1 if op == CONV_3X3 else 0))
         before = nodes[target]
         nodes[target] = term if before is None else before + term
     return nodes
@@ -148,21 +157,26 @@ def _cell(weights: Mapping[str, Tensor], position: int, ops: Ops, feature: Tenso
 def _reduction(weights: Mapping[str, Tensor], block: str, feature: Tensor, agreements: _Agreements) -> Tensor:
     """Output of a reduction block: half the size, twice the channels. Adds the codes of its two ReLUs."""
     agreements.add(feature)
-    inside = _normalised(functional.conv2d(feature.relu(), weights[f"{block}.a"], stride=2, padding=1))
+    inside = normalised(functional.conv2d(feature.relu(), weights[f"{block}.a"], stride=2, padding=1))
     agreements.add(inside)
-    inside = _normalised(functional.conv2d(inside.relu(), weights[f"{block}.b"], padding=1))
+    inside = normalised(functional.conv2d(inside.relu(), weights[f"{block}.b"], padding=1))
     return inside.add_(functional.conv2d(functional.avg_pool2d(feature, 2), weights[f"{block}.down"]))
 
 
-def _normalised(values: Tensor) -> Tensor:
+def normalised(values: Tensor) -> Tensor:
     """Batch norm at initialisation, with the statistics of the batch."""
     return functional.batch_norm(values, None, None, training=True)
 
 
-def _average_3x3(values: Tensor) -> Tensor:
-    """3×3 average pooling without the padding, as sums of shifted rows and columns.
+def average_3x3(values: Tensor) -> Tensor:
+    """3×3 average pooling without the padding."""
+    return sums_3x3(values).mul_(inverse_counts(values.shape[-1], values.dtype))
 
-    It is several times as fast as torch's own in the channels-last layout.
+
+def sums_3x3(values: Tensor) -> Tensor:
+    """Sums over 3×3 windows, as sums of shifted rows and columns.
+
+    It is several times as fast as torch's own pooling in the channels-last layout.
     """
     rows = values.clone(memory_format=torch.preserve_format)
     rows[:, :, 1:] += values[:, :, :-1]
@@ -170,7 +184,7 @@ def _average_3x3(values: Tensor) -> Tensor:
     total = rows.clone(memory_format=torch.preserve_format)
     total[:, :, :, 1:] += rows[:, :, :, :-1]
     total[:, :, :, :-1] += rows[:, :, :, 1:]
-    return total.mul_(inverse_counts(values.shape[-1], values.dtype))
+    return total
 
 
 @cache

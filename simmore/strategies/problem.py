@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from simmore import data, devices, proxies, space
 from simmore.models.readings import agree, implausible
@@ -33,6 +33,8 @@ class Problem:
         Data set whose validation accuracy results show.
     measurable
         Which cells may be measured, ``(cells,)``; all of them if None. A `Session` asks for no other.
+    label
+        What messages call the score.
 
     Raises
     ------
@@ -47,6 +49,7 @@ class Problem:
     allowed: NDArray[np.bool_] | None = field(default=None, repr=False)
     dataset: str = "cifar10"
     measurable: NDArray[np.bool_] | None = field(default=None, repr=False)
+    label: str = "p"
 
     def __post_init__(self) -> None:
         score = np.asarray(self.score, dtype=np.float64)
@@ -75,28 +78,41 @@ class Problem:
         cls,
         dataset: str = "cifar10",
         *,
-        score: NDArray[np.float64] | None = None,
+        score: str | ArrayLike | None = None,
         weight: float = 1.0,
         max_latency_ms: float | None = None,
         max_params: float | None = None,
         measurable: NDArray[np.bool_] | None = None,
     ) -> Problem:
-        """The problem on one data set, with its stored score.
+        """The problem on one data set, with a stored score or a user's own.
 
         Parameters
         ----------
         dataset
             ``cifar10``, ``cifar100`` or ``ImageNet16-120``.
         score
-            Takes the place of the stored score p, ``(cells,)``.
+            A named score (``freerea``, ``az``, ``combined``, ``params``; see `proxies.SCORES`), or an array
+            ``(cells,)``; ``freerea``, the paper's p, if None. Named scores are distributed as p is, so that a weight
+            means the same for each. The scale of an array is the user's.
         max_params
             Only cells with at most so many parameters, in millions, are recommended.
         measurable
             Which cells may be measured, ``(cells,)``; all of them if None.
+
+        Raises
+        ------
+        ValueError
+            For an unknown name, or an array that has the wrong length, holds NaN or infinite values, or is constant.
+        TableMissing
+            If a table of the score is missing; the message names the command that computes it.
         """
         allowed = None if max_params is None else data.parameters(dataset) <= max_params
-        score = proxies.stored_score(dataset) if score is None else score
-        return cls(score, weight, max_latency_ms, allowed, dataset, measurable)
+        if score is None or isinstance(score, str):
+            name = score or proxies.DEFAULT
+            values, label = proxies.stored_score(dataset, name), proxies.SCORES[name].label
+        else:
+            values, label = proxies.checked(score), "score"
+        return cls(values, weight, max_latency_ms, allowed, dataset, measurable, label)
 
     def on(self, device: devices.Device) -> Problem:
         """The same problem on a device: where its table lacks cells, only those in the table may be measured."""

@@ -380,3 +380,22 @@ def test_what_is_no_list_of_cores_is_refused(text):
     assert options.core_numbers("0,4-6") == (0, 4, 5, 6) and options.core_numbers("") == ()
     with pytest.raises(ValueError, match="--cores takes numbers, such as 4,5 or 4-7"):
         options.core_numbers(text)
+
+
+def test_every_search_command_takes_a_score(tmp_path, run, succeed):
+    import simmore
+
+    found = json.loads(
+        succeed(
+            "search", "--device", "nats_gpu", "--strategy", "random", "--score", "combined", "--budget", 5, "--json"
+        )
+    )
+    expected = simmore.search("nats_gpu", "random", budget=5, score="combined")
+    assert found["recommendation"]["arch"] == expected.arch
+    (tmp_path / "m.csv").write_text("arch,latency_ms\n7,2\n8,3\n")
+    assert "combined 0." in succeed("suggest", "m.csv", "--score", "combined", "--top", 2)
+    assert "p 0." in succeed("suggest", "m.csv", "--top", 2)
+    for command in (["search", "--device", "nats_gpu"], ["suggest"], ["score", "0"]):
+        done = run(*command, "--score", "best")
+        assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+        assert "no score 'best': choose one of freerea, az, combined, params" in done.stderr

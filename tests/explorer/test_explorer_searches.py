@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import simmore
-from simmore import space
+from simmore import proxies, space
 from simmore.explorer import app as app_module
 from simmore.strategies import STRATEGIES
 
@@ -126,3 +126,15 @@ def test_a_download_button_sends_its_file_and_other_messages_send_nothing(app):
     app.search()
     app.downloads._receive(None, {"kind": "csv"}, [])
     assert sent[0][0]["name"] == "simmore_trajectory.csv" and sent[0][1][0].startswith(b"device,step,arch")
+
+
+def test_a_search_uses_the_chosen_score(app):
+    app.strategy.value, app.start.value, app.budget.value = "random", "99", 4
+    app.shared.scores.value = "combined"
+    assert app.devices[0].plane.y_label == "score combined"
+    np.testing.assert_array_equal(app.devices[0].profile.score, proxies.stored_score("cifar10", "combined"))
+    app.search()
+    name = app.devices[0].choice.value
+    assert app.traces[0].found.arch == simmore.search(name, "random", start=99, budget=4, score="combined").arch
+    app.shared.scores.value = "freerea"
+    assert not app.traces and app.devices[0].plane.y_label == "score p"
