@@ -42,7 +42,7 @@ BAR := $(shell test -t 2 && echo --progress-bar || echo --no-progress-bar)
 # Also with -j: pip must not run twice at a time, and all notebooks write to the same tables of claims and goals.
 .NOTPARALLEL:
 .PHONY: help figures comparison notebooks data proxies own-devices train training-choices test test-slow bench check format sync lab explore \
-  readme site test-browser test-binder worker clean
+  page readme site test-browser test-binder worker clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -138,6 +138,9 @@ explore: export JUPYTER_CONFIG_PATH := $(CURDIR)/app
 explore: $(READY)explore ## Open the explorer as an app in the browser (PORT=8866)
 	$(BIN)/python -m voila notebooks/$(EXPLORER).ipynb --port=$(or $(PORT),8866)
 
+page: $(READY)core tables ## Build the page that needs no server, one file: build/page/index.html
+	@$(BIN)/python site/make_page.py $(BUILD)
+
 readme: $(READY)figures ## Write README.md from site/readme.md, with the numbers of the figures
 	@$(BIN)/python site/results.py $(OUT)
 
@@ -149,11 +152,11 @@ $(BUILD)/site/index.html: $(shell find site -type f -not -path '*/__pycache__/*'
   $(OUT)/claims.csv $(OUT)/goals.csv $(call executed,$(sort $(PAPER) $(COMPARISON)))
 	@$(BIN)/python site/make.py $(OUT) $(BUILD)/notebooks $(BUILD)
 
-test-browser: $(READY)browser ## Test the explorer in a real browser, against real servers (about 4 minutes)
+test-browser: $(READY)browser ## Test the explorer and the page in a real browser, against real servers (about 5 minutes)
 	@test -x $${CHROMIUM:-/usr/bin/chromium} || ! command -v apt-get >/dev/null || { \
 	  echo "installing Debian's chromium"; apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || true
-	$(BIN)/python -m pytest -q -s tests/browser
+	$(BIN)/python -m pytest -q -s -m "not slow" tests/browser tests/page $(ARGS)
 
 test-binder: $(READY)binder-test ## Test the set-up that Binder uses (a few minutes)
 	$(BIN)/python -m pytest -q tests/binder

@@ -8,13 +8,13 @@ does not exist is a warning of Sphinx or MyST, and every warning is an error her
 
 from __future__ import annotations
 
-import importlib
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import make_page
 import nbformat
 import results
 
@@ -114,8 +114,7 @@ def main() -> None:
         sys.exit(done.stdout[-4000:] + done.stderr[-4000:])
     shutil.rmtree(build / "site", ignore_errors=True)
     shutil.move(build / "site_book" / "_build" / "html", build / "site")
-    if (HERE / "make_page.py").is_file():  # the page that needs no server is not a page of the book
-        importlib.import_module("make_page").write(build / "site")
+    make_page.write(build / "site")  # the page that needs no server is not a page of the book
     print(f"{build}/site/index.html")
 
 

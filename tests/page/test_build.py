@@ -1,0 +1,49 @@
+"""What the page is made of: its size, its modules, and tables that are stored in few bits."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from simmore import space
+
+MOST_BYTES = 3_000_000
+
+
+def test_the_page_is_one_small_file_that_names_no_other(page_file):
+    text = page_file.read_text("utf-8")
+    assert page_file.stat().st_size <= MOST_BYTES
+    assert "{{" not in text
+    places = re.findall(r"""(?:src|href)=["']([^"']*)""", text)
+    assert all(place.startswith("data:") for place in places)
+
+
+def test_modules_import_only_modules_of_the_page(make_page):
+    names = set(make_page.modules())
+    for file in make_page.PAGE.glob("*.js"):
+        imported = set(re.findall(r'^import .*from "(.*)";$', file.read_text("utf-8"), flags=re.MULTILINE))
+        assert imported <= names, file.name
+
+
+def test_latencies_are_stored_almost_exactly(make_page):
+    latency = np.exp(np.random.default_rng(0).normal(3, 1, space.N_ARCHS))
+    latency[:3] = np.inf, np.nan, 1e-3
+    codes, lowest, step = make_page.quantised(latency)
+    assert codes[:2].tolist() == [make_page.FAILED, make_page.ABSENT]
+    np.testing.assert_allclose(np.exp(lowest + codes[2:] * step), latency[2:], rtol=2e-4)
+    same, lowest, _ = make_page.quantised(np.full(space.N_ARCHS, 2.0))
+    assert not same.any() and np.exp(lowest) == 2.0
+
+
+def test_arrays_are_packed_byte_by_byte(make_page):
+    import base64
+    import json
+    import zlib
+
+    array = np.array([1.5, -2.0, 3.25], dtype=np.float32)
+    content = zlib.decompress(base64.b64decode(make_page.pack({"a": array})))
+    size = int.from_bytes(content[:4], "little")
+    assert json.loads(content[4 : 4 + size]) == [{"name": "a", "kind": "f4", "length": 3, "at": 0}]
+    planes = np.frombuffer(content[4 + size :], dtype=np.uint8).reshape(4, 3)
+    np.testing.assert_array_equal(planes.T.copy().view("<f4").ravel(), array)
