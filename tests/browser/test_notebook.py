@@ -68,7 +68,10 @@ def test_the_notebook_runs_and_its_explorer_works(kind, visit, shots):
 
 def test_binder_shows_the_explorer_as_an_app(visit):
     """Binder's second address: Voila as a part of the server, started by ``binder/start``."""
-    with jupyter("jupyterlab", "bash", "binder/start") as address:
+    with jupyter("jupyterlab", "bash", "binder/start", allow_remote_access=True) as address:
+        proxied = urllib.request.Request(f"{address}/voila/static/nothing", headers={"Host": "hub.mybinder.org"})
+        with pytest.raises(urllib.error.HTTPError, match="404"):  # Binder's proxy keeps its host name: not refused
+            urllib.request.urlopen(proxied, timeout=60)
         opened = visit(f"{address}/voila/render/08_explore_devices.ipynb")
         print(f"\nfrom the request of Binder's app to all cells drawn: {opened.wait_for_plane():.1f} s")
         assert "Explorer(device" not in opened.page.content()
@@ -76,3 +79,9 @@ def test_binder_shows_the_explorer_as_an_app(visit):
         opened.page.wait_for_selector(".simmore-beliefs table")
         assert opened.page.title() == "Explore devices · simmore"
         assert opened.elsewhere == [] and opened.problems == []
+        assert len(address.kernels) == 1
+        opened.end()
+        until = time.monotonic() + 20
+        while address.kernels and time.monotonic() < until:
+            time.sleep(0.5)
+        assert not address.kernels
