@@ -19,7 +19,7 @@ import numpy as np
 from simmore import space
 from simmore.explorer import state, view
 from simmore.explorer.model import Trace, trace
-from simmore.explorer.panel import PRESETS, X_AXES, Y_AXES, DevicePanel, Refusals, Shared, labelled, row
+from simmore.explorer.panel import PRESETS, X_AXES, Y_AXES, DevicePanel, Refusals, Shared, html, labelled, row
 from simmore.explorer.suggest import SuggestBox, Suggestion, suggest
 from simmore.explorer.terms import TOUR, glossary
 from simmore.explorer.widgets import Files, Link, Player, Tour
@@ -96,12 +96,12 @@ class Explorer:
             widgets.Button(description=name, tooltip=what, layout=fitting) for name, (what, _) in PRESETS.items()
         ]
         self.link, self.tour = Link(), Tour(steps=TOUR)
-        self.card = widgets.HTML(layout=widgets.Layout(width="100%"))
+        self.card = html()
 
     def _make_search(self) -> None:
         self.mode = widgets.RadioButtons(
             options=[("search the device shown", SEARCH), ("I measure my own device", SUGGEST)],
-            orientation="horizontal", layout=widgets.Layout(width="auto", margin="0"),
+            orientation="horizontal", tooltip="", layout=widgets.Layout(width="auto", margin="0"),
         )  # fmt: skip
         self.strategy = labelled(
             widgets.Dropdown, "strategy", STRATEGIES[BEST].description,
@@ -128,7 +128,7 @@ class Explorer:
             layout=widgets.Layout(width="84px"),
         )  # fmt: skip
         self.player = Player()
-        self.chart, self.beliefs = widgets.HTML(), widgets.HTML(layout=widgets.Layout(width="100%"))
+        self.chart, self.beliefs = html(), html()
         self.suggest_box = SuggestBox(self.shared, self._suggest)
 
     def _suggest(self, text: str) -> Suggestion:
@@ -144,7 +144,7 @@ class Explorer:
         controls = [self.x_axis, self.y_axis, self.compare, *self.presets, self.link, self.tour]
         bar = widgets.HBox(controls, layout=row("2px 10px")).add_class("simmore-box").add_class("simmore-bar")
         above = widgets.HBox([self.cell, self.downloads], layout=row("2px 10px"))
-        self._card = widgets.VBox([above, self.card], layout=widgets.Layout(flex="1 1 300px", min_width="0"))
+        self._card = widgets.VBox([above, self.card], layout=widgets.Layout(min_width="0"))
         self._card.add_class("simmore-box").add_class("simmore-card")
         self._setup = widgets.HBox(layout=row("2px 10px"))
         self._result = widgets.VBox(layout=widgets.Layout(flex="1 1 320px", min_width="0"))
@@ -152,13 +152,14 @@ class Explorer:
             [self.mode, self._setup, self.player], layout=widgets.Layout(flex="1 1 400px", min_width="0")
         )
         self._search = widgets.HBox([controls, self._result], layout=row("2px 16px", align="flex-start"))
+        self._search.layout.flex = "0 0 auto"
         self._search.add_class("simmore-box").add_class("simmore-search")
-        self._beliefs = widgets.Box([self.beliefs], layout=widgets.Layout(flex="100 1 560px", min_width="0"))
+        self._beliefs = widgets.Box([self.beliefs], layout=widgets.Layout(min_width="0"))
         self._beliefs.add_class("simmore-box")
-        self._beside = widgets.VBox(layout=widgets.Layout(flex="1 1 440px", min_width="0", grid_gap="8px"))
+        self._beside = widgets.VBox(layout=widgets.Layout(min_width="0", grid_gap="8px"))
         self._above = widgets.HBox(layout=row("8px", align="stretch"))
         self._below = widgets.HBox(layout=row("8px", align="stretch"))
-        rows = [self.shared.message, bar, self._above, self._below, widgets.HTML(glossary())]
+        rows = [self.shared.message, bar, self._above, self._below, html(glossary())]
         self.widget = widgets.VBox(rows, layout=widgets.Layout(grid_gap="8px")).add_class("simmore")
         self._panels = [panel.widget for panel in self.devices]
         self._place()
@@ -167,10 +168,12 @@ class Explorer:
     def _place(self) -> None:
         """One device with search and card beside it, or two side by side with the others below."""
         two = self.compare.value
-        self._beside.children = [] if two else [self._search, self._card]
+        self._beside.children = [self._search, self._beliefs if two else self._card]
         self._above.children = self._panels if two else [self._panels[0], self._beside]
-        self._search.layout.flex = "100 1 600px" if two else "0 0 auto"
-        self._below.children = [self._search, self._card, self._beliefs] if two else [self._beliefs]
+        self._beside.layout.flex = "100 1 600px" if two else "1 1 440px"
+        self._card.layout.flex = "1 1 300px" if two else "1 0 auto"
+        self._beliefs.layout.flex = "1 0 auto" if two else "1 1 300px"
+        self._below.children = [self._beside, self._card] if two else [self._beliefs]
         for panel in self.devices:
             panel.plane.height = 230 if two else 430
 

@@ -34,7 +34,8 @@ class Shared:
         self.synthetic = devices.SyntheticDevices.fit()
         self.measured = data.device_operations()[list(space.OPERATIONS)]
         self.rng = np.random.default_rng()
-        self.message = widgets.HTML(layout=widgets.Layout(display="none"))
+        self.message = html()
+        self.message.layout.display = "none"
 
     def tell(self, message: object = "") -> None:
         """Show why an input was refused; without a message, clear the line."""
@@ -110,7 +111,7 @@ class DevicePanel:
     @property
     def widget(self) -> widgets.Widget:
         """The panel, to be displayed."""
-        limit = widgets.HBox([self.limited, self.limit_ms, widgets.HTML("ms")], layout=row("0"))
+        limit = widgets.HBox([self.limited, self.limit_ms, html("ms", "auto")], layout=row("0"))
         chooser = widgets.HBox([self.choice, self.dice, self.files, limit], layout=row("2px 6px"))
         box = widgets.VBox(
             [chooser, self.sliders, self.plane], layout=widgets.Layout(flex="100 1 590px", min_width="0")
@@ -348,6 +349,11 @@ def labelled(kind: Any, label: str, hint: str, width: str = "auto", **options: A
     """A widget with a label before it, as wide as both need, and a hint."""
     style = {"description_width": "initial"}
     return kind(description=label, tooltip=hint, style=style, layout=widgets.Layout(width=width), **options)
+
+
+def html(value: str = "", width: str = "100%") -> widgets.HTML:
+    """Text without a hint: an empty one, because None is shown as “null”."""
+    return widgets.HTML(value, tooltip="", layout=widgets.Layout(width=width))
 
 
 def row(gap: str, align: str = "center") -> widgets.Layout:

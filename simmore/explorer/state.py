@@ -16,7 +16,7 @@ MOST_CHARACTERS = 2000
 
 
 def to_text(explorer: Explorer) -> str:
-    """The devices, the settings and the search that an explorer shows. An uploaded table is left out."""
+    """The devices, the settings and the search that an explorer shows; of an uploaded table only that there is one."""
     fields = {
         "x": explorer.x_axis.value,
         "y": explorer.y_axis.value,
@@ -27,7 +27,7 @@ def to_text(explorer: Explorer) -> str:
     for panel, letter in zip(explorer.shown, "AB", strict=False):
         if panel.choice.value == SLIDERS:
             fields[f"device{letter}"] = " ".join(f"{value:.6g}" for value in panel.sliders.values)
-        elif panel.choice.value != UPLOAD:
+        else:
             fields[f"device{letter}"] = panel.choice.value
         if panel.max_latency_ms is not None:
             fields[f"limit{letter}"] = f"{panel.max_latency_ms:.6g}"
@@ -65,6 +65,8 @@ def _device(k: int) -> Callable[[Explorer, str], None]:
         panel: DevicePanel = explorer.devices[k]
         if " " in value:
             panel.show(slider_device([milliseconds(each) for each in value.split(" ")]))
+        elif value == UPLOAD:
+            raise ValueError("a link carries no table, so upload it again")
         elif value not in {name for _, name in panel.choice.options}:
             raise ValueError("there is no such device")
         else:

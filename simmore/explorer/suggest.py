@@ -15,7 +15,7 @@ import ipywidgets as widgets
 from simmore import data
 from simmore.errors import DataError, InputWarning
 from simmore.explorer import view
-from simmore.explorer.panel import Refusals, Shared, labelled, row
+from simmore.explorer.panel import Refusals, Shared, html, labelled, row
 from simmore.strategies import BUDGET, Problem, Search, Session
 
 _HEADER = "arch{0}latency_ms"
@@ -127,17 +127,22 @@ class SuggestBox:
         self._next: int | None = None
         self.measured = widgets.Textarea(
             placeholder="arch,latency_ms\n1462,3.52\n421211,failed", rows=6, continuous_update=False,
-            tooltip="your measurements: a cell and its latency in ms per line",
+            description="your measurements: a cell and its latency in ms per line", tooltip="",
             layout=widgets.Layout(width="100%"),
-        )  # fmt: skip
+        ).add_class("simmore-unlabelled")  # fmt: skip
         self.ask = widgets.Button(
-            description="Next cell", button_style="primary", tooltip="the cell to measure after these measurements"
-        )
+            description="Next cell", button_style="primary", tooltip="the cell to measure after these measurements",
+            layout=widgets.Layout(width="96px"),
+        )  # fmt: skip
         self.latency = labelled(
             widgets.Text, "its latency", "latency of the suggested cell in ms, or: failed", "150px", placeholder="ms"
         )
-        self.add = widgets.Button(description="Add", tooltip="add this latency, and suggest the next cell")
-        self.result = widgets.HTML(view.note(_HOW), layout=widgets.Layout(width="100%"))
+        self.add = widgets.Button(
+            description="Add",
+            tooltip="add this latency, and suggest the next cell",
+            layout=widgets.Layout(width="60px"),
+        )
+        self.result = html(view.note(_HOW))
         self._adding = widgets.HBox([self.latency, self.add], layout=row("2px 8px"))
         self._adding.layout.display = "none"
         self.ask.on_click(lambda _: self.next_cell())

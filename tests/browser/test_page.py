@@ -2,6 +2,7 @@
 
 import base64
 import re
+from itertools import pairwise
 
 import pytest
 from conftest import ROOT
@@ -50,7 +51,7 @@ def test_a_search_stays_in_view_at_1280_by_800(open_page, shots, two):
     page = open_page(height=800)
     page.get_by_label("compare two devices").set_checked(two)
     search(page, start="99")
-    page.evaluate("scrollTo(0, 0)")
+    page.locator("h1").evaluate("e => e.scrollIntoView()")
     page.wait_for_timeout(2000)
     page.screenshot(path=shots / f"search_800_{'two' if two else 'one'}.png")
     in_view(page, ".simmore-plane canvas", ".simmore-search svg", ".simmore-player", ".simmore-search .mod-primary")
@@ -59,9 +60,9 @@ def test_a_search_stays_in_view_at_1280_by_800(open_page, shots, two):
 def test_an_error_is_in_view_wherever_the_page_is(open_page, shots):
     page = open_page(height=800)
     page.get_by_label("start", exact=True).fill("nothing")
-    for y in (0, 10_000):
+    for place in ("h1", ".simmore-terms"):
         page.get_by_role("button", name="Search", exact=True).click()
-        page.evaluate(f"scrollTo(0, {y})")
+        page.locator(place).evaluate("e => e.scrollIntoView()")
         expect(alert(page)).to_contain_text("NATS index")
         in_view(page, ".simmore-error")
     page.screenshot(path=shots / "error.png")
@@ -85,21 +86,25 @@ def test_no_menu_cuts_its_options(open_page):
 
 def test_a_phone_reaches_all_sliders_and_scrolls_over_the_plane(open_page, shots):
     page = open_page(width=390, height=844, phone=True)
-    page.screenshot(path=shots / "phone.png", full_page=True)
+    page.screenshot(path=shots / "phone.png")
     for box in page.locator(".simmore-slider input").evaluate_all(f"inputs => inputs.map({BOX})"):
         assert 0 <= box[2] < box[3] <= 390
     plane = page.locator(".simmore-plane canvas").first
     plane.scroll_into_view_if_needed()
     box = plane.bounding_box()
     session = page.context.new_cdp_session(page)
-    gesture = {"x": box["x"] + 200, "y": box["y"] + box["height"] / 2, "yDistance": -300, "gestureSourceType": "touch"}
-    session.send("Input.synthesizeScrollGesture", gesture)
+    fingers = [[{"x": box["x"] + 150, "y": box["y"] + 300 - 20 * k}] for k in range(11)]
+    for kind, points in [("touchStart", fingers[0]), *(("touchMove", at) for at in fingers[1:]), ("touchEnd", [])]:
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    page.wait_for_timeout(500)
     assert plane.bounding_box()["y"] < box["y"] - 100
     plane.scroll_into_view_if_needed()
     plane.tap(position={"x": 0.4 * box["width"], "y": 0.45 * box["height"]})
     expect(page.locator(".simmore-card h3")).to_have_text("Selected cell")
     search(page, start="99")
-    page.screenshot(path=shots / "phone_search.png", full_page=True)
+    page.locator(".simmore-search").scroll_into_view_if_needed()
+    page.wait_for_timeout(3000)
+    page.screenshot(path=shots / "phone_search.png")
 
 
 # names and the keyboard
@@ -120,7 +125,25 @@ def test_every_control_has_a_name_and_no_hint_is_null(open_page):
             if not node["ignored"] and node["role"]["value"] in CONTROLS
         ]
         assert len(named) > 30 and [role for role, name in named if not name] == []
-        assert page.locator("[title=null], [aria-label=null]").count() == 0
+        assert page.locator("[title=null], [aria-label=null]").evaluate_all("all => all.map((e) => e.outerHTML)") == []
+
+
+def test_a_search_during_the_play_of_another_starts_at_its_first_step(open_page):
+    page = open_page()
+    search(page, start="99")
+    place = page.locator(".simmore-player span")
+    expect(place).to_have_text(re.compile("step [4-9] of"))
+    page.evaluate(
+        """() => {
+          const place = document.querySelector('.simmore-player span');
+          window.steps = [];
+          new MutationObserver(() => window.steps.push(place.textContent)).observe(place, { childList: true });
+        }"""
+    )
+    page.get_by_role("button", name="Search", exact=True).click()
+    expect(place).to_have_text(re.compile("step [12] of"))
+    steps = [int(text.split()[1]) for text in page.evaluate("window.steps")]
+    assert all(after in (before, before + 1, 0) for before, after in pairwise(steps)), steps
 
 
 def test_the_keyboard_stays_on_search(open_page):
@@ -202,8 +225,10 @@ def test_a_term_opens_its_meaning(open_page):
     expect(meaning).to_be_visible()
     page.keyboard.press("Escape")
     expect(meaning).to_be_hidden()
-    page.locator(".simmore-card [popovertarget=simmore-term-reward]").click()
-    expect(page.locator("#simmore-term-reward")).to_contain_text("r = p + ℓ̄")
+    for place in (".simmore-card", ".simmore-legend"):
+        page.locator(f"{place} [popovertarget=simmore-term-reward]").first.click()
+        expect(page.locator("#simmore-term-reward")).to_contain_text("r = p + ℓ̄")
+        page.keyboard.press("Escape")
 
 
 def test_a_preset_is_one_click(open_page):

@@ -128,7 +128,17 @@ def test_a_link_shows_the_same_again(app):
 
 
 @pytest.mark.parametrize(
-    "text", ["deviceA=nothing", "deviceA=1 2 fast 4 5", "budget=x", "limitA=-1", "search=%3Cscript%3E", "x=y", "exec=1"]
+    "text",
+    [
+        "deviceA=nothing",
+        "deviceA=upload",
+        "deviceA=1 2 fast 4 5",
+        "budget=x",
+        "limitA=-1",
+        "search=%3Cscript%3E",
+        "x=y",
+        "exec=1",
+    ],
 )
 def test_a_wrong_link_is_refused_and_the_explorer_goes_on(app, message, text):
     app.link.wanted = text

@@ -57,6 +57,15 @@ export function spread(marks, [x0, y0, x1, y1] = [-Infinity, -Infinity, Infinity
   return marks;
 }
 
+/** A word; a button that opens its meaning where the page has one. */
+function word(text, key) {
+  const id = `simmore-term-${key}`;
+  if (!document.getElementById(id)) return Object.assign(document.createElement("span"), { textContent: text });
+  const node = Object.assign(document.createElement("button"), { type: "button", className: "simmore-term", textContent: text });
+  node.setAttribute("popovertarget", id);
+  return node;
+}
+
 /** The corners of a staircase through points: level to the next point's x, then up or down to it. */
 export const staircase = (points) => points.flatMap(([x, y], k) => (k ? [[x, points[k - 1][1]], [x, y]] : [[x, y]]));
 
@@ -249,7 +258,7 @@ class Plane {
     const order = [...new Set(steps)], number = (arch) => order.indexOf(arch) + 1;
     const at = (kind, arch, r) => ({ kind, arch, r, x: this.toX(this.x[arch]), y: this.toY(this.y[arch]) });
     const inside = ({ x, y }) => x >= box[0] && x <= box[2] && y >= box[1] && y <= box[3];
-    const best = at("best", this.model.get("optimum"), 11);
+    const best = at("best", this.model.get("optimum"), 13);
     const first = [...new Set([...steps.slice(-1), ...(recommended < 0 ? [] : [recommended]), ...order])];
     const discs = first.map((arch) => ({ ...at("disc", arch, 8.5), number: number(arch), last: arch === steps.at(-1) }));
     const beside = (kind, arch, r) => discs.filter((disc) => disc.arch === arch).map((by) => ({ kind, arch, r, by }));
@@ -363,22 +372,24 @@ class Plane {
   key() {
     const [low, high] = this.model.get("reward_range").map((r) => r.toFixed(2));
     const searched = this.model.get("trail").length > 0, limited = this.model.get("limit") !== null;
-    const content = JSON.stringify([low, high, searched, limited, this.zoom !== null]);
+    const explained = document.getElementById("simmore-term-best") !== null;
+    const content = JSON.stringify([low, high, searched, limited, this.zoom !== null, explained]);
     if (content === this.keyed) return;
     this.keyed = content;
-    const entries = [["★", RED, "best cell h*"], ["━", INK, "Pareto front"]];
-    if (searched) entries.push(["★", ORANGE, "start"], ["①", BLUE, "measured"], ["✕", RED, "recommendation"]);
-    if (limited) entries.push(["◯", RED, "highest within the limit"]);
+    const entries = [["★", RED, "best cell h*", "best"], ["━", INK, "Pareto front", "front"]];
+    if (searched) entries.push(["★", ORANGE, "start", "start"], ["①", BLUE, "measured", "latency"]);
+    if (searched) entries.push(["✕", RED, "recommendation", "recommendation"]);
+    if (limited) entries.push(["◯", RED, "highest within the limit", "limit"]);
     const bar = Object.assign(document.createElement("span"), { className: "simmore-ramp" });
     bar.style.background = `linear-gradient(to right, ${VIRIDIS.join(",")})`;
-    this.legend.replaceChildren(...entries.map(([mark, colour, text]) => {
+    this.legend.replaceChildren(...entries.map(([mark, colour, text, key]) => {
       const symbol = Object.assign(document.createElement("b"), { textContent: mark });
       symbol.style.color = colour;
       const entry = document.createElement("span");
-      entry.append(symbol, ` ${text}`);
+      entry.append(symbol, " ", word(text, key));
       return entry;
     }), Object.assign(document.createElement("span"), { className: "simmore-scale" }));
-    this.legend.lastChild.append("reward r ", low, bar, high);
+    this.legend.lastChild.append(word("reward r", "reward"), " ", low, bar, high);
     if (this.zoom) {
       const button = Object.assign(document.createElement("button"), { textContent: "whole plane", type: "button" });
       button.onclick = () => this.unzoom();

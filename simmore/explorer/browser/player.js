@@ -27,9 +27,17 @@ export default {
       clearInterval(clock);
       if (model.get("playing")) clock = setInterval(tick, model.get("interval"));
     };
+    // a new search starts at its first step, so the old one must not go on while the kernel computes
+    const pause = (event) => {
+      if (event.target.closest?.(".simmore .mod-primary")) set(model, model.get("value"), false);
+    };
     model.on("change:playing", wind);
+    addEventListener("click", pause, true);
     wind();
-    return () => clearInterval(clock);
+    return () => {
+      clearInterval(clock);
+      removeEventListener("click", pause, true);
+    };
   },
 
   render({ model, el }) {
