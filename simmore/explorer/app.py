@@ -154,7 +154,7 @@ class Explorer:
         self._search = widgets.HBox([controls, self._result], layout=row("2px 16px", align="flex-start"))
         self._search.layout.flex = "0 0 auto"
         self._search.add_class("simmore-box").add_class("simmore-search")
-        self._beliefs = widgets.Box([self.beliefs], layout=widgets.Layout(min_width="0"))
+        self._beliefs = widgets.VBox([self.beliefs], layout=widgets.Layout(min_width="0"))
         self._beliefs.add_class("simmore-box")
         self._beside = widgets.VBox(layout=widgets.Layout(min_width="0", grid_gap="8px"))
         self._above = widgets.HBox(layout=row("8px", align="stretch"))

@@ -111,7 +111,7 @@ class DevicePanel:
     @property
     def widget(self) -> widgets.Widget:
         """The panel, to be displayed."""
-        limit = widgets.HBox([self.limited, self.limit_ms, html("ms", "auto")], layout=row("0"))
+        limit = widgets.HBox([self.limited, self.limit_ms, html("ms")], layout=row("0"))
         chooser = widgets.HBox([self.choice, self.dice, self.files, limit], layout=row("2px 6px"))
         box = widgets.VBox(
             [chooser, self.sliders, self.plane], layout=widgets.Layout(flex="100 1 590px", min_width="0")
@@ -351,9 +351,9 @@ def labelled(kind: Any, label: str, hint: str, width: str = "auto", **options: A
     return kind(description=label, tooltip=hint, style=style, layout=widgets.Layout(width=width), **options)
 
 
-def html(value: str = "", width: str = "100%") -> widgets.HTML:
+def html(value: str = "") -> widgets.HTML:
     """Text without a hint: an empty one, because None is shown as “null”."""
-    return widgets.HTML(value, tooltip="", layout=widgets.Layout(width=width))
+    return widgets.HTML(value, tooltip="", layout=widgets.Layout(width="auto"))
 
 
 def row(gap: str, align: str = "center") -> widgets.Layout:

@@ -127,7 +127,7 @@ class SuggestBox:
         self._next: int | None = None
         self.measured = widgets.Textarea(
             placeholder="arch,latency_ms\n1462,3.52\n421211,failed", rows=6, continuous_update=False,
-            description="your measurements: a cell and its latency in ms per line", tooltip="",
+            description="your measurements: a cell and milliseconds per line", tooltip="",
             layout=widgets.Layout(width="100%"),
         ).add_class("simmore-unlabelled")  # fmt: skip
         self.ask = widgets.Button(

@@ -9,6 +9,9 @@ import pytest
 from conftest import START_S, jupyter
 from playwright.sync_api import expect
 
+SIDEWAYS = """(e) => e.scrollWidth <= e.clientWidth + 1 ? [] : [...e.querySelectorAll('*')]
+  .filter((each) => each.getBoundingClientRect().right > e.getBoundingClientRect().right + 1)
+  .map((each) => `${each.tagName} ${each.className} ${each.getBoundingClientRect().width}`)"""
 PAGES = {"jupyterlab": "lab/tree", "notebook": "notebooks"}
 
 
@@ -61,7 +64,8 @@ def test_the_notebook_runs_and_its_explorer_works(kind, visit, shots):
         expect(page.locator(".simmore-cell code").first).not_to_have_text(before)
         page.get_by_role("button", name="Search", exact=True).click()
         page.wait_for_selector(".simmore-beliefs table")
-        assert page.locator(".simmore").evaluate("e => e.scrollWidth <= e.clientWidth + 1"), "no scrolling sideways"
+        page.screenshot(path=shots / f"{kind}_search.png")
+        assert page.locator(".simmore").evaluate(SIDEWAYS) == [], "no scrolling sideways"
         page.locator(".simmore-plane canvas").first.scroll_into_view_if_needed()
         page.screenshot(path=shots / f"{kind}.png")
         assert opened.elsewhere == []

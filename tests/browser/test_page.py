@@ -102,7 +102,12 @@ def test_a_phone_reaches_all_sliders_and_scrolls_over_the_plane(open_page, shots
     plane.tap(position={"x": 0.4 * box["width"], "y": 0.45 * box["height"]})
     expect(page.locator(".simmore-card h3")).to_have_text("Selected cell")
     search(page, start="99")
-    page.locator(".simmore-search").scroll_into_view_if_needed()
+    for mode in page.locator(".simmore-search input[type=radio]").all():
+        mode.scroll_into_view_if_needed()
+        box = mode.bounding_box()
+        assert (
+            page.evaluate("([x, y]) => document.elementFromPoint(x, y).type", [box["x"] + 5, box["y"] + 5]) == "radio"
+        )
     page.wait_for_timeout(3000)
     page.screenshot(path=shots / "phone_search.png")
 
