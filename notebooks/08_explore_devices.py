@@ -14,8 +14,7 @@
 # %% [markdown]
 # # 8 · Explore devices
 #
-# Every point is a network. Move a slider to change how long an operation takes on the device, and see which network
-# becomes the best. Then search the device: the search knows only what it measures.
+# Every point is a network. Move a slider to change the device, and see which network becomes the best. Then search it.
 
 # %% tags=["parameters"]
 device = "mean"  # the first device shown, and the one to compare it with
@@ -33,5 +32,8 @@ app = explorer.Explorer(device, other, seed=seed)
 display(app.widget)
 
 # %% [markdown]
+# **What to see:** h* depends on the device, and ten measurements often come near it. **Limits:** the latencies
+# of a slider device add up exactly, which those of real devices do not. The score p is not the accuracy.
+#
 # **Try:** make `conv 3×3` as fast as `conv 1×1`, and watch h* move. Compare `raspi4` with `gold_6226` from one start.
-# Set a limit, and drag it.
+# Set a limit, and drag it. Which device needs the most measurements until the regret is below 0.1?

@@ -17,11 +17,19 @@ import ipywidgets as widgets
 import numpy as np
 
 from simmore import space
-from simmore.explorer import view
+from simmore.explorer import state, view
 from simmore.explorer.model import Trace, trace
-from simmore.explorer.panel import X_AXES, Y_AXES, DevicePanel, Refusals, Shared, row
-from simmore.explorer.widgets import Files
-from simmore.strategies import BEST, BUDGET, STRATEGIES
+from simmore.explorer.panel import PRESETS, X_AXES, Y_AXES, DevicePanel, Refusals, Shared, html, labelled, row
+from simmore.explorer.suggest import SuggestBox, Suggestion, suggest
+from simmore.explorer.terms import TOUR, glossary
+from simmore.explorer.widgets import Files, Link, Player, Tour
+from simmore.strategies import BEST, BUDGET, STRATEGIES, Problem
+
+SEARCH, SUGGEST = "search", "suggest"
+_BEFORE = (
+    "Press Search: the strategy measures one cell per step, up to the budget, and recommends one of them. The steps "
+    "play by themselves, with the regret after each."
+)
 
 
 class Explorer:
@@ -50,6 +58,7 @@ class Explorer:
         ]
         self.traces: list[Trace] = []
         self.selected = -1  # the cell on the card while none is hovered; −1: h*
+        self._removed = ""  # why the last search is not shown any more
         self._make_controls()
         self._make_search()
         self._arrange()
@@ -57,23 +66,22 @@ class Explorer:
         self.seed.value = seed
         self.draw_step()
         self.describe()
+        self.remember()
 
     # making
 
     def _make_controls(self) -> None:
-        wide = {"description_width": "initial"}
-        self.x_axis = widgets.Dropdown(
-            options=list(X_AXES.items()), description="across", style=wide, layout=widgets.Layout(width="190px")
+        self.x_axis = labelled(
+            widgets.Dropdown, "across", "what the horizontal axis shows", options=list(X_AXES.items())
         )
-        self.y_axis = widgets.Dropdown(
-            options=list(Y_AXES.items()), description="up", style=wide, layout=widgets.Layout(width="230px")
-        )
+        self.y_axis = labelled(widgets.Dropdown, "up", "what the vertical axis shows", options=list(Y_AXES.items()))
         self.compare = widgets.Checkbox(
-            description="compare two devices", indent=False, layout=widgets.Layout(width="165px")
-        )
-        self.cell = widgets.Text(
-            description="show cell", placeholder="index, digits or string", continuous_update=False, style=wide,
-            layout=widgets.Layout(width="250px"),
+            description="compare two devices", indent=False, tooltip="show a second device beside the first",
+            layout=widgets.Layout(width="165px"),
+        )  # fmt: skip
+        self.cell = labelled(
+            widgets.Text, "show cell", "NATS index, six digits or string of a cell", "220px",
+            placeholder="index, digits or string", continuous_update=False,
         )  # fmt: skip
         self.downloads = Files(
             downloads={
@@ -83,90 +91,121 @@ class Explorer:
             },
             titles={"csv": "the search's steps", "png": "the planes as a picture", "svg": "the planes as a drawing"},
         )
-        self.card = widgets.HTML()
+        fitting = widgets.Layout(width="auto")
+        self.presets = [
+            widgets.Button(description=name, tooltip=what, layout=fitting) for name, (what, _) in PRESETS.items()
+        ]
+        self.link, self.tour = Link(), Tour(steps=TOUR)
+        self.card = html()
 
     def _make_search(self) -> None:
-        narrow = {"description_width": "initial"}
-        self.strategy = widgets.Dropdown(
-            options=sorted(STRATEGIES, key=lambda name: name != BEST), description="strategy", style=narrow,
-            layout=widgets.Layout(width="215px"), tooltip=STRATEGIES[BEST].description,
+        self.mode = widgets.RadioButtons(
+            options=[("search the device shown", SEARCH), ("I measure my own device", SUGGEST)],
+            orientation="horizontal", tooltip="", layout=widgets.Layout(width="auto", margin="0"),
         )  # fmt: skip
-        self.start = widgets.Text(
-            value="", placeholder="random", description="start", continuous_update=False, style=narrow,
-            layout=widgets.Layout(width="150px"), tooltip="index, six digits or string of the first cell",
+        self.strategy = labelled(
+            widgets.Dropdown, "strategy", STRATEGIES[BEST].description,
+            options=sorted(STRATEGIES, key=lambda name: name != BEST),
+        )  # fmt: skip
+        self.start = labelled(
+            widgets.Text, "start", "index, six digits or string of the first cell", "140px",
+            placeholder="random", continuous_update=False,
         )  # fmt: skip
         self.from_selected = widgets.Button(
-            description="from shown cell", tooltip="start from the cell that the card shows",
-            layout=widgets.Layout(width="134px"),
+            description="shown cell", tooltip="start from the cell that the card shows",
+            layout=widgets.Layout(width="92px"),
         )  # fmt: skip
-        self.budget = widgets.BoundedIntText(
-            value=BUDGET, min=1, max=50, description="budget", style=narrow,
-            layout=widgets.Layout(width="110px"), tooltip="distinct cells to measure, the start included",
+        self.budget = labelled(
+            widgets.BoundedIntText, "budget", "distinct cells to measure, the start included", "100px",
+            value=BUDGET, min=1, max=50,
         )  # fmt: skip
-        self.seed = widgets.BoundedIntText(
-            value=0, min=0, max=2**31, description="seed", style=narrow, layout=widgets.Layout(width="100px")
-        )
+        self.seed = labelled(
+            widgets.BoundedIntText, "seed", "the same seed, start and device give the same search", "90px",
+            value=0, min=0, max=2**31,
+        )  # fmt: skip
         self.go = widgets.Button(
             description="Search", button_style="primary", tooltip="search all devices shown, from one start",
-            layout=widgets.Layout(width="96px"),
+            layout=widgets.Layout(width="84px"),
         )  # fmt: skip
-        self.play = widgets.Play(
-            value=0, min=0, max=0, interval=600, show_repeat=False, layout=widgets.Layout(width="auto")
+        self.player = Player()
+        self.chart, self.beliefs = html(), html()
+        self.suggest_box = SuggestBox(self.shared, self._suggest)
+
+    def _suggest(self, text: str) -> Suggestion:
+        """The next cell for the user's own device, by the strategy and the start of the search's controls."""
+        found = suggest(
+            text, Problem(self.shared.score), self.strategy.value, start=self.start.value.strip(), seed=self.seed.value
         )
-        self.step = widgets.IntSlider(
-            value=0, min=0, max=0, description="step", style=narrow, layout=widgets.Layout(width="240px")
-        )
-        self.back = widgets.Button(description="◀", tooltip="one step back", layout=widgets.Layout(width="36px"))
-        self.forth = widgets.Button(description="▶|", tooltip="one step on", layout=widgets.Layout(width="36px"))
-        widgets.link((self.play, "value"), (self.step, "value"))
-        self.chart = widgets.HTML(layout=widgets.Layout(flex="0 1 340px", min_width="300px"))
-        self.beliefs = widgets.HTML(layout=widgets.Layout(flex="1 1 480px", min_width="0"))
+        if found.next is not None:
+            self.cell_pointed_at("selected", found.next)
+        return found
 
     def _arrange(self) -> None:
-        controls = [self.x_axis, self.y_axis, self.cell, self.compare, self.downloads]
-        bar = widgets.HBox(controls, layout=row("2px 14px")).add_class("simmore-box")
-        bar.children = (*bar.children[:2], self.shared.scores, *bar.children[2:])
-        self.card.layout = widgets.Layout(width="100%")
-        self._card = widgets.Box([self.card], layout=widgets.Layout(flex="1 0 300px"))
+        controls = [self.x_axis, self.y_axis, self.shared.scores, self.compare, *self.presets, self.link, self.tour]
+        bar = widgets.HBox(controls, layout=row("2px 10px")).add_class("simmore-box").add_class("simmore-bar")
+        above = widgets.HBox([self.cell, self.downloads], layout=row("2px 10px"))
+        self._card = widgets.VBox([above, self.card], layout=widgets.Layout(min_width="0"))
         self._card.add_class("simmore-box").add_class("simmore-card")
-        setup = [self.strategy, self.start, self.from_selected, self.budget, self.seed, self.go]
-        player = [self.play, self.back, self.step, self.forth]
-        told = widgets.HBox([self.chart, self.beliefs], layout=row("4px 16px", align="flex-start"))
-        parts = [widgets.HBox(setup, layout=row("2px 10px")), widgets.HBox(player, layout=row("2px 6px")), told]
-        self._search = widgets.VBox(parts, layout=widgets.Layout(flex="100 1 600px", min_width="0")).add_class(
-            "simmore-box"
+        self._setup = widgets.HBox(layout=row("2px 10px"))
+        self._result = widgets.VBox(layout=widgets.Layout(flex="1 1 320px", min_width="0"))
+        controls = widgets.VBox(
+            [self.mode, self._setup, self.player], layout=widgets.Layout(flex="1 1 400px", min_width="0")
         )
+        self._search = widgets.HBox([controls, self._result], layout=row("2px 16px", align="flex-start"))
+        self._search.layout.flex = "0 0 auto"
+        self._search.add_class("simmore-box").add_class("simmore-search")
+        self._beliefs = widgets.VBox([self.beliefs], layout=widgets.Layout(min_width="0"))
+        self._beliefs.add_class("simmore-box")
+        self._beside = widgets.VBox(layout=widgets.Layout(min_width="0", grid_gap="8px"))
         self._above = widgets.HBox(layout=row("8px", align="stretch"))
         self._below = widgets.HBox(layout=row("8px", align="stretch"))
-        rows = [self.shared.message, bar, self._above, self._below]
+        rows = [self.shared.message, bar, self._above, self._below, html(glossary())]
         self.widget = widgets.VBox(rows, layout=widgets.Layout(grid_gap="8px")).add_class("simmore")
         self._panels = [panel.widget for panel in self.devices]
         self._place()
+        self._set_mode()
 
     def _place(self) -> None:
-        """One device with the card beside it, or two side by side with the card below."""
+        """One device with search and card beside it, or two side by side with the others below."""
         two = self.compare.value
-        self._above.children = self._panels if two else [self._panels[0], self._card]
-        self._below.children = [self._card, self._search] if two else [self._search]
+        self._beside.children = [self._search, self._beliefs if two else self._card]
+        self._above.children = self._panels if two else [self._panels[0], self._beside]
+        self._beside.layout.flex = "100 1 600px" if two else "1 1 440px"
+        self._card.layout.flex = "1 1 300px" if two else "1 0 auto"
+        self._beliefs.layout.flex = "1 0 auto" if two else "1 1 300px"
+        self._below.children = [self._beside, self._card] if two else [self._beliefs]
         for panel in self.devices:
-            panel.plane.height = 380 if two else 440
+            panel.plane.height = 230 if two else 430
+
+    def _set_mode(self) -> None:
+        """Show what belongs to searching the device shown, or to measuring by hand."""
+        searching = self.mode.value == SEARCH
+        common = [self.strategy, self.start, self.from_selected]
+        self._setup.children = [*common, self.budget, self.seed, self.go] if searching else [*common, self.seed]
+        self._result.children = [self.chart] if searching else [self.suggest_box.widget]
+        self._show_player()
 
     def _observe(self) -> None:
         for panel in self.devices:
             panel.on_device = self.device_changed
             panel.on_cell = self.cell_pointed_at
+            panel.on_limit = self.remember
         for axis in (self.x_axis, self.y_axis):
             axis.observe(lambda _: self.axes_changed(), "value")
         self.compare.observe(lambda _: self.compared(), "value")
         self.cell.observe(lambda _: self.cell_asked_for(), "value")
+        for button in self.presets:
+            button.on_click(lambda pressed: self.show_preset(pressed.description))
+        self.mode.observe(lambda _: self._set_mode(), "value")
         self.from_selected.on_click(lambda _: setattr(self.start, "value", str(self._shown_cell())))
         self.strategy.observe(
             lambda change: setattr(self.strategy, "tooltip", STRATEGIES[change["new"]].description), "value"
         )
+        for setting in (self.strategy, self.budget, self.seed):
+            setting.observe(lambda _: self.remember(), "value")
         self.go.on_click(lambda _: self.search())
-        self.step.observe(lambda _: self.draw_step(), "value")
-        self.back.on_click(lambda _: self._move(-1))
-        self.forth.on_click(lambda _: self._move(1))
+        self.player.observe(lambda _: self.draw_step(), "value")
+        self.link.observe(lambda change: self.follow(change["new"]), "wanted")
 
     # reacting
 
@@ -176,20 +215,35 @@ class Explorer:
         return self.devices if self.compare.value else self.devices[:1]
 
     def device_changed(self) -> None:
-        """Another device is shown: clear the search on the old one."""
-        self.forget()
+        """Another device is shown: clear the search on the old one, and say so."""
+        self.forget("The device has changed, so the search on the old one was removed. Press Search to search again.")
         self.describe()
+
+    def show_preset(self, name: str) -> None:
+        """Show a device that has something to see, as device A."""
+        with Refusals(self.shared):
+            PRESETS[name][1](self.devices[0])
+
+    def follow(self, text: str) -> None:
+        """Show what a link carries."""
+        with Refusals(self.shared):
+            state.show(self, text)
+
+    def remember(self) -> None:
+        """Put what is shown into the link."""
+        self.link.state = state.to_text(self)
 
     def axes_changed(self) -> None:
         """Draw all planes along the chosen axes."""
         for panel in self.devices:
             panel.draw((self.x_axis.value, self.y_axis.value))
         self.draw_step()
+        self.remember()
 
     def compared(self) -> None:
         """Show one device or two."""
         self._place()
-        self.forget()
+        self.forget("Other devices are shown, so the search was removed. Press Search to search again.")
         self.describe()
 
     def cell_asked_for(self) -> None:
@@ -204,6 +258,8 @@ class Explorer:
             self.selected = arch
         for panel in self.devices:
             setattr(panel.plane, trait, arch)
+        if trait == "selected":
+            self.remember()
         self.describe(arch if trait == "hovered" else -1)
 
     def _shown_cell(self) -> int:
@@ -223,13 +279,14 @@ class Explorer:
     # searching
 
     def search(self) -> None:
-        """Search all devices shown from one start, and show the first step."""
-        self.go.disabled, self.go.description = True, "Searching…"
+        """Search all devices shown from one start, and play the steps."""
+        self.mode.value = SEARCH
+        self.go.description = "Searching…"  # not disabled: the keyboard's focus stays on it
         try:
             with Refusals(self.shared):
                 self._search_from(self._start())
         finally:
-            self.go.disabled, self.go.description = False, "Search"
+            self.go.description = "Search"
 
     def _start(self) -> int:
         """The typed start, or a random one, which is then shown in the empty field."""
@@ -255,31 +312,31 @@ class Explorer:
             )
             for panel in self.shown
         ]
-        self.play.max = self.step.max = max(map(len, self.traces)) - 1
+        self.player.start(max(map(len, self.traces)) - 1)
         self.draw_step()
+        self.remember()
 
-    def forget(self) -> None:
-        """Remove the search from the screen."""
+    def forget(self, why: str = "") -> None:
+        """Remove the search from the screen. Where there was one, a note says why."""
+        self._removed = why if self.traces else self._removed * bool(why)
         self.traces = []
-        self.play.playing = False
-        self.step.value = 0
-        self.play.max = self.step.max = 0
+        self.player.start(0)
         self.draw_step()
+        self.remember()
 
-    def _move(self, by: int) -> None:
-        self.step.value = int(np.clip(self.step.value + by, 0, self.step.max))
+    def _show_player(self) -> None:
+        self.player.layout.display = "" if self.traces and self.mode.value == SEARCH else "none"
 
     def draw_step(self) -> None:
         """Show the search up to the chosen step, with the belief after it."""
-        step = self.step.value
+        step = self.player.value
+        self._show_player()
+        self._beliefs.layout.display = "" if self.traces else "none"
         if not self.traces:
             for panel in self.devices:
                 panel.plane.trail, panel.plane.recommended = [], -1
-            self.chart.value = ""
-            self.beliefs.value = view.note(
-                "Press Search: the strategy measures one cell per step, up to the budget, and recommends one of them. "
-                "Play shows all steps, with what the search estimates at each."
-            )
+            self.chart.value = view.note(self._removed or _BEFORE)
+            self.beliefs.value = ""
             return
         for panel, each in zip(self.shown, self.traces, strict=True):
             now = min(step, len(each) - 1)
@@ -304,8 +361,10 @@ class Explorer:
         for each in self.traces:
             steps = each.found.trajectory.copy()
             steps.insert(0, "device", plain(each.profile.device.name))
-            steps.insert(3, "arch_str", [space.to_string(arch) for arch in each.archs])
-            parts.append(steps.assign(inference_regret=each.inference_regret, simple_regret=each.simple_regret))
+            steps.insert(3, "arch_str", [space.to_string(arch) for arch in steps["arch"]])
+            n = steps["n_measured"] - 1  # a cell that is visited again changes no regret
+            regrets = {"inference_regret": each.inference_regret[n], "simple_regret": each.simple_regret[n]}
+            parts.append(steps.assign(**regrets))
         self.shared.tell()
         return pd.concat(parts).to_csv(index=False).encode(), "simmore_trajectory.csv", "text/csv"
 

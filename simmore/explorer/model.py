@@ -121,10 +121,12 @@ class Belief:
 
 @dataclass(frozen=True)
 class Trace:
-    """A search on a device, step by step.
+    """A search on a device, a step per measured cell: what a strategy visits again changes nothing.
 
     Attributes
     ----------
+    archs
+        The measured cells, in order.
     beliefs
         One per step.
     inference_regret, simple_regret
@@ -134,17 +136,13 @@ class Trace:
 
     profile: Profile
     found: Search
+    archs: list[int]
     beliefs: list[Belief]
     inference_regret: NDArray[np.float64]
     simple_regret: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.beliefs)
-
-    @property
-    def archs(self) -> list[int]:
-        """The cell of each step."""
-        return self.found.trajectory["arch"].tolist()
 
 
 def trace(
@@ -171,15 +169,13 @@ def trace(
     problem = Problem(profile.score, max_latency_ms=max_latency_ms).on(profile.device)
     session = Session(strategy, problem, without=without, budget=budget, start=start, seed=seed)
     found = run(session, profile.device)
-    after: dict[int, Belief] = {}  # by distinct cells measured: a revisited cell changes nothing
-    for step, n in enumerate(found.trajectory["n_measured"], start=1):
-        if n not in after:
-            after[n] = Belief.of(session.rule, problem, History(session.history.steps[:step]))
-    beliefs = [after[n] for n in found.trajectory["n_measured"]]
+    measured = found.trajectory.drop_duplicates("arch")
+    archs = measured["arch"].tolist()
+    beliefs = [Belief.of(session.rule, problem, History(session.history.steps[: k + 1])) for k in measured["step"]]
     regret = devices.normalised_regret(profile.reward, np.arange(space.N_ARCHS))
     inference = [np.nan if each.recommended is None else regret[each.recommended] for each in beliefs]
-    simple = np.minimum.accumulate(regret[found.trajectory["arch"]])
-    return Trace(profile, found, beliefs, np.array(inference), simple)
+    simple = np.minimum.accumulate(regret[archs])
+    return Trace(profile, found, archs, beliefs, np.array(inference), simple)
 
 
 def uploaded(name: str, content: bytes) -> devices.TableDevice:

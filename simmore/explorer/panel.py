@@ -20,6 +20,7 @@ from simmore.strategies.recommendation import best_within
 from simmore.strategies.session import pareto_front
 
 SLIDERS, UPLOAD = "sliders", "upload"  # devices that have no stored table
+POOL = 4  # among the operations
 X_AXES = {"latency (ms)": "latency", "ℓ̄ (1: fastest)": "inverse"}
 Y_AXES = {"score p": "score"} | {f"{label} accuracy (%)": name for name, label in view.DATASET_LABELS.items()}
 _EXPECTED = (ValueError, LookupError, ImportError, OSError)  # their messages are written for users
@@ -29,14 +30,15 @@ class Shared:
     """What all parts of one explorer share: the tables, loaded once, and the message line."""
 
     def __init__(self) -> None:
-        self.scores = widgets.Dropdown(
-            options=[(f"score {score.label}", name) for name, score in proxies.SCORES.items()], description="",
-            layout=widgets.Layout(width="130px"), tooltip="the training-free score that cells are searched by",
+        self.scores = labelled(
+            widgets.Dropdown, "by", "the training-free score that cells are searched by",
+            options=[(f"score {score.label}", name) for name, score in proxies.SCORES.items()],
         )  # fmt: skip
         self.synthetic = devices.SyntheticDevices.fit()
         self.measured = data.device_operations()[list(space.OPERATIONS)]
         self.rng = np.random.default_rng()
-        self.message = widgets.HTML(layout=widgets.Layout(display="none"))
+        self.message = html()
+        self.message.layout.display = "none"
 
     @property
     def score(self) -> NDArray[np.float64]:
@@ -56,29 +58,32 @@ class DevicePanel:
     ----------
     profile
         The device shown, with all its cells.
-    on_device, on_cell
-        Called when another device is shown, and when a cell is hovered or selected (with the plane's trait).
+    on_device, on_cell, on_limit
+        Called when another device is shown, when a cell is hovered or selected (with the plane's trait), and when the
+        limit has changed.
     """
 
     def __init__(self, shared: Shared, name: str, title: str) -> None:
         self.shared = shared
         self.on_device: Callable[[], None] = lambda: None
         self.on_cell: Callable[[str, int], None] = lambda trait, arch: None
+        self.on_limit: Callable[[], None] = lambda: None
         self._upload: devices.TableDevice | None = None
         self._quiet = False  # while this code, not the user, sets widgets
         self._axes = ("latency", "score")
-        self.choice = widgets.Dropdown(
-            options=self._options(), value=name, description=title, style={"description_width": "58px"},
-            layout=widgets.Layout(width="198px"),
-        )  # fmt: skip
+        self.choice = labelled(
+            widgets.Dropdown, title, "a stored device, the sliders, or a table", options=self._options(), value=name
+        )
         self.dice = widgets.Button(
             description="⚄ random", tooltip="draw a new synthetic device from Ξ", layout=widgets.Layout(width="88px")
         )
         self.files = Files(upload="Upload CSV…", on_upload=self.upload)
-        self.limited = widgets.Checkbox(description="limit", indent=False, layout=widgets.Layout(width="52px"))
-        self.limit_ms = widgets.FloatText(
-            description="", step=0.5, layout=widgets.Layout(width="66px"), disabled=True, tooltip="latency limit in ms"
+        self.limited = widgets.Checkbox(
+            description="limit", indent=False, tooltip="search within a limit", layout=widgets.Layout(width="52px")
         )
+        self.limit_ms = widgets.FloatText(
+            description="latency limit in ms", step=0.5, tooltip="", layout=widgets.Layout(width="66px"), disabled=True
+        ).add_class("simmore-unlabelled")
         self.sliders = self._make_sliders()
         self.plane = Plane()
         self.show(self._named(name))
@@ -88,7 +93,7 @@ class DevicePanel:
     def _options() -> list[tuple[str, str]]:
         """Menu of devices: label and name."""
         tables = [(name, name) for name in ("nats_gpu", *data.BENCHMARKED, *data.MEASURED)]
-        lut = [("edgegpu (sum of operations)", "edgegpu_lut")]  # its table is only in HW-NAS-Bench's own file
+        lut = [("edgegpu (additive)", "edgegpu_lut")]  # its table is only in HW-NAS-Bench's own file
         return [("mean device", "mean"), ("five sliders", SLIDERS), *tables, *lut, ("own table (CSV)", UPLOAD)]
 
     def _make_sliders(self) -> OperationSliders:
@@ -115,7 +120,7 @@ class DevicePanel:
     @property
     def widget(self) -> widgets.Widget:
         """The panel, to be displayed."""
-        limit = widgets.HBox([self.limited, self.limit_ms, widgets.HTML("ms")], layout=row("0"))
+        limit = widgets.HBox([self.limited, self.limit_ms, html("ms")], layout=row("0"))
         chooser = widgets.HBox([self.choice, self.dice, self.files, limit], layout=row("2px 6px"))
         box = widgets.VBox(
             [chooser, self.sliders, self.plane], layout=widgets.Layout(flex="100 1 590px", min_width="0")
@@ -150,6 +155,10 @@ class DevicePanel:
                 raise
             self.shared.tell(f"{missing} Shown instead: the device as the sum of its operations.")
             return devices.load(f"{name}_lut")
+
+    def stored(self, name: str) -> None:
+        """Show a device of the menu by its name."""
+        self.show(self._named(name))
 
     def roll(self) -> None:
         """Show a new device drawn from Ξ."""
@@ -267,6 +276,7 @@ class DevicePanel:
             self.limit_ms.disabled = not self.limited.value
             if not self.limited.value:
                 self.plane.limit, self.plane.limit_best = None, -1
+                self.on_limit()
                 return
             profile, by_latency = self.profile, self._axes[0] == "latency"
             if self.limit_ms.value <= 0:
@@ -277,6 +287,7 @@ class DevicePanel:
                 self.plane.limit = limit if by_latency else float(devices.inverse_latency(limit, profile.range_ms))
                 self.plane.limit_side = "right" if by_latency else "left"
                 self.plane.limit_best = -1 if best is None else best
+            self.on_limit()
         finally:
             self._quiet = False
 
@@ -295,6 +306,23 @@ class Refusals:
             return False
         self._shared.tell(error)
         return True
+
+
+def _slow_pooling(panel: DevicePanel) -> None:
+    operation_ms = panel.shared.synthetic.mean_ms.copy()
+    operation_ms[POOL] *= 6
+    panel.show(slider_device(operation_ms))
+
+
+PRESETS: dict[str, tuple[str, Callable[[DevicePanel], None]]] = {
+    "a phone": ("the measured latencies of a Pixel 3", lambda panel: panel.stored("pixel3")),
+    "a GPU at batch 1": (
+        "the measured latencies of a Titan RTX: all operations take nearly the same",
+        lambda panel: panel.stored("titan_rtx_1"),
+    ),
+    "pooling is slow": ("the mean device, with pooling six times as slow", _slow_pooling),
+}
+"""Devices that show something: a hint, and what shows them in a panel."""
 
 
 def slider_device(values: Any) -> devices.AdditiveDevice:
@@ -330,6 +358,17 @@ def milliseconds(text: str) -> float:
     if not (np.isfinite(value) and 0 < value < 1e6):
         raise ValueError(f"{text[:40]!r} is not a latency: give a positive number of milliseconds, such as 2.5")
     return value
+
+
+def labelled(kind: Any, label: str, hint: str, width: str = "auto", **options: Any) -> Any:
+    """A widget with a label before it, as wide as both need, and a hint."""
+    style = {"description_width": "initial"}
+    return kind(description=label, tooltip=hint, style=style, layout=widgets.Layout(width=width), **options)
+
+
+def html(value: str = "") -> widgets.HTML:
+    """Text without a hint: an empty one, because None is shown as “null”."""
+    return widgets.HTML(value, tooltip="", layout=widgets.Layout(width="auto"))
 
 
 def row(gap: str, align: str = "center") -> widgets.Layout:

@@ -39,15 +39,15 @@ def picture(
         cloud = ax.scatter(
             at[shown], y[shown], c=profile.reward[shown], s=1.5, linewidths=0, rasterized=True, cmap="viridis"
         )
-        ax.plot(at[front], y[front], color="black", linewidth=0.8, label="Pareto front")
+        ax.plot(at[front], y[front], color="black", linewidth=0.8, drawstyle="steps-post", label="Pareto front")
         if trace is not None:
             archs, end = trace.archs, trace.found.arch
             ax.plot(at[archs], y[archs], "o-", color=BLUE, linewidth=0.9, markersize=3, label="search")
             ax.plot(at[archs[0]], y[archs[0]], color=ORANGE, markeredgecolor="black", markeredgewidth=0.5,
                     label="start", **star)  # fmt: skip
-            if end is not None:
-                ax.plot(at[end], y[end], "x", color=RED, markersize=7, markeredgewidth=2, linestyle="",
-                        label="recommendation")  # fmt: skip
+            if end is not None:  # a ring, so that the star of h* stays visible where both are one cell
+                ax.plot(at[end], y[end], "o", markerfacecolor="none", color=RED, markersize=12, markeredgewidth=1.5,
+                        linestyle="", label="recommendation")  # fmt: skip
         best = profile.optimum
         ax.plot(at[best], y[best], color=RED, markeredgecolor="white", label="best cell h*", **star)
         ax.set(xlabel=labels[0], title=short(profile.device.name).replace("$", r"\$"))

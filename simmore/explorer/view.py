@@ -11,7 +11,9 @@ import numpy as np
 
 from simmore import data, space
 from simmore.explorer.model import Belief, Profile, Trace
+from simmore.explorer.terms import term
 from simmore.plots.labels import OPERATION_LABELS
+from simmore.strategies import Search
 
 DATASET_LABELS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "ImageNet16-120": "ImageNet16-120"}
 _DEVICE_COLOURS = ("#0072B2", "#D55E00")
@@ -75,10 +77,10 @@ def cell_card(arch: int, what: str, profiles: Sequence[Profile]) -> str:
     """One cell: its graph, its string, its accuracies, and its latency and reward on each device."""
     accuracies = _rows([(label, f"{data.accuracy(name)[arch]:.2f} %") for name, label in DATASET_LABELS.items()])
     values: list[tuple[str, Callable[[Profile], str]]] = [
-        ("latency", lambda p: f"{p.latency_ms[arch]:.4g} ms"),
+        (term("latency"), lambda p: f"{p.latency_ms[arch]:.4g} ms"),
         ("faster than", lambda p: f"{p.percentile(arch):.1f} %"),
-        ("ℓ̄ (1: fastest)", lambda p: f"{p.inverse_latency[arch]:.3f}"),
-        ("reward r = p + ℓ̄", lambda p: f"{p.reward[arch]:.3f}"),
+        (f"{term('inverse')} (1: fastest)", lambda p: f"{p.inverse_latency[arch]:.3f}"),
+        (f"{term('reward')} = p + ℓ̄", lambda p: f"{p.reward[arch]:.3f}"),
         ("rank by reward", lambda p: f"{1 + int((p.reward > p.reward[arch]).sum()):,}"),
     ]
     names = "".join(f"<th>{escape(short(p.device.name))}</th>" for p in profiles)
@@ -91,7 +93,7 @@ def cell_card(arch: int, what: str, profiles: Sequence[Profile]) -> str:
         f'<h3>{escape(what)}</h3><div class="simmore-cell"><div>{cell_graph(arch)}'
         f'<code aria-label="NATS-Bench string">{escape(space.to_string(arch))}</code></div>'
         f"<table><tr><th>cell {arch}</th><th>validation accuracy</th></tr>{accuracies}"
-        f"<tr><td>score p</td><td>{score:.3f}</td></tr>"
+        f"<tr><td>{term('score')}</td><td>{score:.3f}</td></tr>"
         f"<tr><td>parameters</td><td>{data.parameters()[arch]:.3f} M</td></tr></table>"
         f"<table><tr><th>on</th>{names}</tr>{on_devices}</table></div>"
     )
@@ -110,7 +112,8 @@ def belief(trace: Trace, step: int) -> str:
 def _measured(profile: Profile, now: Belief) -> str:
     """A row per measured cell, the last ten; the recommendation is marked."""
     head = (
-        "<tr><th>cell</th><th>latency<br>ms</th><th>score p</th><th>ℓ̄<br>estimated</th><th>r<br>estimated</th>"
+        f"<tr><th>cell</th><th>latency<br>ms</th><th>{term('score')}</th><th>ℓ̄<br>{term('estimated')}</th>"
+        f"<th>r<br>{term('estimated')}</th>"
         '<th class="simmore-unknown">accuracy %<br>unknown</th><th class="simmore-unknown">r, true<br>unknown</th></tr>'
     )
     rows = []
@@ -140,8 +143,8 @@ def _device(profile: Profile, now: Belief) -> str:
 
 
 def regret_chart(traces: Sequence[Trace], step: int) -> str:
-    """Inference regret (recommended) and simple regret (best measured) over the steps, in SVG; 1 is random search."""
-    width, height, left, top, bottom = 380, 230, 40, 26, 36
+    """Regret until a step, in SVG: inference regret (recommended) and simple regret (best measured); 1 is random."""
+    width, height, left, top, bottom = 420, 190, 34, 8, 34
     last = max(len(t) for t in traces) - 1
     highest = max(1.2, *(t.inference_regret[np.isfinite(t.inference_regret)].max(initial=0) for t in traces))
 
@@ -151,36 +154,59 @@ def regret_chart(traces: Sequence[Trace], step: int) -> str:
     def y(regret: float) -> float:
         return top + (height - top - bottom) * (1 - min(regret, highest) / highest)
 
-    parts = [
-        f'<text x="{left}" y="12" font-size="12" font-weight="600">Normalised regret (0: h*, 1: random search)</text>'
-    ]
+    parts = []
     for value in np.arange(0, highest, 0.5 if highest < 4 else math.ceil(highest / 5)):
         parts.append(
             f'<path d="M{left} {y(value):.1f}H{width - 12}" stroke="{"#5a5a5a" if value == 1 else "#e6e6e6"}"/>'
         )
         parts.append(f'<text x="{left - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:g}</text>')
+    parts.append(f'<text x="{width - 14}" y="{y(1) - 4:.1f}" text-anchor="end" fill="#5a5a5a">random search</text>')
     for k in range(0, last + 1, max(1, math.ceil(last / 10))):
         parts.append(f'<text x="{x(k):.1f}" y="{height - bottom + 15}" text-anchor="middle">{k}</text>')
     parts.append(f'<text x="{(left + width) / 2}" y="{height - 4}" text-anchor="middle">step</text>')
-    parts.append(f'<path d="M{x(step):.1f} {top}V{height - bottom}" stroke="#8c8c8c" stroke-dasharray="3 3"/>')
     legend = ""
     for each, colour in zip(traces, _DEVICE_COLOURS, strict=False):
-        for values, dash in ((each.simple_regret, ' stroke-dasharray="5 3"'), (each.inference_regret, "")):
-            points = " ".join(f"{x(k):.1f},{y(v):.1f}" for k, v in enumerate(values) if np.isfinite(v))
-            parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
         now = min(step, len(each) - 1)
+        for values, dash in ((each.simple_regret, ' stroke-dasharray="5 3"'), (each.inference_regret, "")):
+            points = " ".join(f"{x(k):.1f},{y(v):.1f}" for k, v in enumerate(values[: now + 1]) if np.isfinite(v))
+            parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
         inference, simple = each.inference_regret[now], each.simple_regret[now]
         if np.isfinite(inference):
             parts.append(f'<circle cx="{x(now):.1f}" cy="{y(inference):.1f}" r="4" fill="{colour}"/>')
         recommended = "–" if np.isnan(inference) else f"{inference:.2f}"
         legend += (
             f'<div><b style="color:{colour}">━</b> {escape(short(each.profile.device.name))}: recommended '
-            f'<b>{recommended}</b>, <b style="color:{colour}">╌</b> best measured <b>{simple:.2f}</b></div>'
+            f'<b>{recommended}</b>, <b style="color:{colour}">╌</b> {term("simple")} <b>{simple:.2f}</b></div>'
         )
     return (
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="Normalised regret over the steps" font-size="11" '
-        f'style="width:100%;max-width:420px" font-family="system-ui, sans-serif">{"".join(parts)}</svg>{legend}'
+        f"<div>{term('regret', 'Normalised regret')} (0: h*, 1: random search)</div>"
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="Normalised regret until step {step}" '
+        f'font-size="11" style="width:100%;max-width:{width}px" font-family="system-ui, sans-serif">'
+        f"{''.join(parts)}</svg>{legend}"
     )
+
+
+def suggestion(arch: int | None, found: Search | None, notes: Sequence[str]) -> str:
+    """The next cell to measure, the recommendation so far, and notes on the measurements."""
+    lines = [
+        "No other cell is expected to be better."
+        if arch is None
+        else f"<b>Measure next: cell {arch}</b> <code>{escape(space.to_string(arch))}</code>"
+    ]
+    if found is not None and found.arch is None:
+        lines.append("Nothing is recommended: every measured cell failed.")
+    elif found is not None:
+        regret = "" if found.expected_regret is None else f", expected {term('regret')} {found.expected_regret:.2f}"
+        lines.append(
+            f"{term('recommendation', 'Recommended')} of {found.n_measured} measured: <b>cell {found.arch}</b>, "
+            f"{found.latency_ms:.4g} ms{regret} <code>{escape(found.arch_str)}</code>"
+        )
+        lines += [
+            f"Cell {each} is implausible beside the others: measure it again, and add the second reading."
+            for each in found.implausible
+        ]
+    lines += [escape(note) for note in notes]
+    return f'<div role="status">{"".join(f"<p>{line}</p>" for line in lines)}</div>'
 
 
 def _fields(values: Iterable[str], *, unknown: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""The explorer's own widgets: the plane of all cells, five sliders over Ξ, and uploads and downloads.
+"""The explorer's own widgets: the plane of all cells, five sliders over Ξ, a player, files, a link and a tour.
 
 Their browser side is in ``browser/``. The plane is a canvas of our own because it is faster: in headless Chromium
 without a graphics card, on a busy machine with two cores, a redraw of all cells after a slider has moved took 15 to
@@ -152,6 +152,61 @@ class Files(anywidget.AnyWidget):
             content = bytes(buffers[0]) if buffers else None
             size = message.get("bytes")
             self._on_upload(str(message["name"]), size if isinstance(size, int) else len(content or b""), content)
+
+
+class Player(anywidget.AnyWidget):
+    """Plays the steps of a search: buttons and a slider.
+
+    Attributes
+    ----------
+    value, max
+        The step shown, from 0, and the last one.
+    playing
+        Whether the steps follow one another, every `interval` ms.
+    """
+
+    _esm = BROWSER / "player.js"
+
+    value = traitlets.Int(0).tag(sync=True)
+    max = traitlets.Int(0).tag(sync=True)
+    playing = traitlets.Bool(False).tag(sync=True)
+    interval = traitlets.Int(700).tag(sync=True)
+
+    def start(self, last: int) -> None:
+        """Play the steps from 0 to `last`."""
+        with self.hold_sync():
+            self.value, self.max, self.playing = 0, last, last > 0
+
+
+class Link(anywidget.AnyWidget):
+    """A button that copies a link to the explorer as it is shown.
+
+    Attributes
+    ----------
+    state
+        What the link carries.
+    wanted
+        What the link carries with which the page was opened.
+    """
+
+    _esm = BROWSER / "link.js"
+
+    state = traitlets.Unicode().tag(sync=True)
+    wanted = traitlets.Unicode().tag(sync=True)
+
+
+class Tour(anywidget.AnyWidget):
+    """A guided tour, which a first visit starts with.
+
+    Attributes
+    ----------
+    steps
+        Each with a ``title``, a ``text``, and ``at``, the CSS selector of what it explains.
+    """
+
+    _esm = BROWSER / "tour.js"
+
+    steps: Any = traitlets.List().tag(sync=True)
 
 
 def as_bytes(values: ArrayLike) -> bytes:

@@ -50,6 +50,18 @@ def answers(address: str) -> bool:
     return True
 
 
+class Address(str):
+    """Address of a server, with the process that serves it."""
+
+    pid: int
+
+    @property
+    def kernels(self) -> list[int]:
+        """The kernels that run: processes which the server started."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [int(child) for child in children if b"ipykernel" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
 @contextmanager
 def server(name: str, command: list[str], address: str, **variables: str):
     """A Jupyter server of its own settings, started, waited for, and ended with all its kernels."""
@@ -71,7 +83,9 @@ def server(name: str, command: list[str], address: str, **variables: str):
             while not answers(f"{address}/static/nothing"):
                 assert process.poll() is None and time.monotonic() < until, (SHOTS / f"{name}.log").read_text()[-3000:]
                 time.sleep(0.2)
-            yield address
+            served = Address(address)
+            served.pid = process.pid
+            yield served
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             try:
@@ -104,10 +118,11 @@ def voila():
 
 
 @contextmanager
-def jupyter(kind: str, *before: str):
+def jupyter(kind: str, *before: str, allow_remote_access: bool = False):
     """Address of a JupyterLab or a Notebook, on a copy of the notebook, for it saves what was run.
 
-    `before` is what the server's command is handed to, as Binder hands it to ``binder/start``.
+    `before` is what the server's command is handed to, as Binder hands it to ``binder/start``. Binder's server listens
+    on all addresses, and then allows any host name (`allow_remote_access`).
     """
     port, folder = free_port(), SHOTS / f"{kind}_root"
     shutil.rmtree(folder, ignore_errors=True)
@@ -125,6 +140,7 @@ def jupyter(kind: str, *before: str):
             "--ServerApp.ip=127.0.0.1",
         ),
         *(f"--ServerApp.root_dir={folder}", "--IdentityProvider.token="),
+        f"--ServerApp.allow_remote_access={allow_remote_access}",
     ]
     if kind == "jupyterlab":
         command.append("--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdates")
@@ -147,8 +163,14 @@ def browser():
 class Visit:
     """A page of its own, as another reader would open it, and what went wrong there."""
 
-    def __init__(self, browser, address: str, *, height: int = 900) -> None:
-        self.context = browser.new_context(viewport={"width": 1280, "height": height}, accept_downloads=True)
+    def __init__(
+        self, browser, address: str, *, width: int = 1280, height: int = 900, phone: bool = False, tour: bool = False
+    ) -> None:
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height}, accept_downloads=True, has_touch=phone, is_mobile=phone
+        )
+        if not tour:  # as if the reader had been here before
+            self.context.add_init_script("try { localStorage.setItem('simmore-tour', 'seen') } catch {}")
         self.page = self.context.new_page()
         self.problems: list[str] = []
         self.elsewhere: list[str] = []
@@ -173,6 +195,11 @@ class Visit:
     def best(self) -> str:
         """What the card says of h*: its heading and its string."""
         return self.page.locator(".simmore-cell").first.locator("code").inner_text()
+
+    def end(self) -> None:
+        """Close the page as a reader does."""
+        self.page.close(run_before_unload=True)
+        self.page.wait_for_event("close") if not self.page.is_closed() else None
 
     def close(self) -> None:
         self.context.close()

@@ -1,7 +1,9 @@
 """The explorer as an app: headless Chromium against a real Voila."""
 
+import http.client
 import json
 import statistics
+import time
 import urllib.error
 import urllib.request
 
@@ -67,13 +69,17 @@ def test_the_page_loads_without_an_error_or_another_server(app, shots):
     app.page.screenshot(path=shots / "explorer.png")
 
 
-def test_the_page_fits_a_screen_of_1280_pixels(app):
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_fits_the_width_of_a_screen(app, width):
+    app.page.set_viewport_size({"width": width, "height": 844})
     for two in (False, True):
         app.page.get_by_label("compare two devices").set_checked(two)
+        search(app.page, start="99")
         app.page.wait_for_timeout(500)
         assert app.page.evaluate(
-            "[document.documentElement, document.body, document.querySelector('.simmore')]"
-            ".every((e) => e.scrollWidth <= Math.min(1280, e.clientWidth))"
+            "(width) => [document.documentElement, document.body, document.querySelector('.simmore')]"
+            ".every((e) => e.scrollWidth <= Math.min(width, e.clientWidth))",
+            width,
         )
 
 
@@ -95,15 +101,14 @@ def test_every_move_of_a_slider_redraws_the_plane(app):
     assert len(times) == 30
 
 
-def test_a_search_is_played_to_its_end(app, shots):
+def test_a_search_plays_by_itself_to_its_end(app, shots):
     search(app.page, start="99")
-    app.page.locator(".widget-play button").first.click()
     heading = app.page.locator(".simmore-beliefs h3").first
     last = int(heading.inner_text().split(" of ")[1].split()[0])
     expect(heading).to_contain_text(f"step {last} of {last}", timeout=60_000)
+    expect(app.page.get_by_role("button", name="play", exact=True)).to_be_visible()
     expect(app.page.locator(".simmore-recommended")).to_be_visible()
-    expect(app.page.locator("text=Normalised regret")).to_be_visible()
-    app.page.get_by_role("button", name="◀").click()
+    app.page.get_by_role("button", name="one step back").click()
     expect(heading).to_contain_text(f"step {last - 1} of {last}")
     app.page.set_viewport_size({"width": 1280, "height": 1150})
     app.page.wait_for_timeout(300)
@@ -116,7 +121,7 @@ def test_two_devices_are_compared_from_one_start(app, shots):
     search(app.page, start="421211")
     expect(app.page.locator(".simmore-beliefs h3")).to_have_count(2)
     for _ in range(8):
-        app.page.get_by_role("button", name="▶|").click()
+        app.page.get_by_role("button", name="one step on").click()
     app.page.get_by_label("limit", exact=True).first.check()
     app.page.set_viewport_size({"width": 1280, "height": 1350})
     app.page.wait_for_timeout(500)
@@ -321,3 +326,70 @@ def test_a_user_cannot_run_code(app):
         }"""
     )
     assert answered[0] == [] and "kernel_info_reply" in answered[1]
+
+
+def test_a_foreign_host_name_is_refused(voila):
+    """So that no other site can make a browser read the app under that site's name (DNS rebinding)."""
+    port = voila.rsplit(":", 1)[1]
+    before = voila.kernels
+
+    def asked(host, **headers):
+        request = urllib.request.Request(f"{voila}/", headers={"Host": host, **headers})
+        try:
+            return urllib.request.urlopen(request, timeout=60).status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    for host in ("evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", "192.0.2.1"):
+        assert asked(host) == 403
+    assert voila.kernels == before  # and nothing was started for it
+    for host in ("localhost", f"127.0.0.1:{port}", f"[::1]:{port}"):
+        assert asked(host) == 200
+
+
+def test_a_foreign_page_reaches_no_widget(app, voila):
+    kernel = json.loads(app.page.locator("#jupyter-config-data").text_content())["kernelId"]
+    own, foreign = voila.removeprefix("http://"), "evil.example"
+    for host, origin, expected in (
+        (own, f"http://{own}", 101),
+        (foreign, f"http://{foreign}", 403),
+        (own, foreign, 403),
+    ):
+        asking = http.client.HTTPConnection(own, timeout=60)
+        headers = {"Host": host, "Origin": origin, "Connection": "Upgrade", "Upgrade": "websocket"}
+        headers |= {"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version": "13"}
+        asking.request("GET", f"/api/kernels/{kernel}/channels", headers=headers)
+        assert asking.getresponse().status == expected
+        asking.close()
+
+
+# a kernel lives as long as its page
+
+
+def wait_until(condition, seconds):
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.5)
+    return condition()
+
+
+def test_twenty_visits_leave_no_kernel(voila, visit):
+    assert wait_until(lambda: not voila.kernels, 120), "kernels of the tests before"
+    most = 0
+    for _ in range(20):
+        opened = visit(voila)
+        opened.wait_for_plane()
+        opened.end()
+        most = max(most, len(voila.kernels))
+    assert most <= 2 and opened.problems == []
+    assert wait_until(lambda: not voila.kernels, 5)
+
+
+def test_a_kernel_whose_page_never_came_ends_after_a_minute(voila, visit):
+    urllib.request.urlopen(f"{voila}/", timeout=120).read()  # as a page that is closed while it loads
+    left = voila.kernels
+    opened = visit(voila)
+    opened.wait_for_plane()
+    assert len(left) >= 1
+    assert wait_until(lambda: not set(left) & set(voila.kernels), 100)
+    search(opened.page)  # longer than a minute open, and it still works

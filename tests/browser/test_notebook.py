@@ -9,6 +9,9 @@ import pytest
 from conftest import START_S, jupyter
 from playwright.sync_api import expect
 
+SIDEWAYS = """(e) => e.scrollWidth <= e.clientWidth + 1 ? [] : [...e.querySelectorAll('*')]
+  .filter((each) => each.getBoundingClientRect().right > e.getBoundingClientRect().right + 1)
+  .map((each) => `${each.tagName} ${each.className} ${each.getBoundingClientRect().width}`)"""
 PAGES = {"jupyterlab": "lab/tree", "notebook": "notebooks"}
 
 
@@ -55,11 +58,14 @@ def test_the_notebook_runs_and_its_explorer_works(kind, visit, shots):
         page.get_by_label("latency of conv 3×3 in ms", exact=True).first.focus()
         page.keyboard.press("Home")
         expect(page.locator(".simmore-error")).to_contain_text("a latency of 0 ms")
+        box = page.locator(".simmore-error").bounding_box()
+        assert 0 <= box["y"] <= 900 - box["height"], "the error is in view"
         page.keyboard.press("ArrowRight")
         expect(page.locator(".simmore-cell code").first).not_to_have_text(before)
         page.get_by_role("button", name="Search", exact=True).click()
         page.wait_for_selector(".simmore-beliefs table")
-        assert page.locator(".simmore").evaluate("e => e.scrollWidth <= e.clientWidth + 1"), "no scrolling sideways"
+        page.screenshot(path=shots / f"{kind}_search.png")
+        assert page.locator(".simmore").evaluate(SIDEWAYS) == [], "no scrolling sideways"
         page.locator(".simmore-plane canvas").first.scroll_into_view_if_needed()
         page.screenshot(path=shots / f"{kind}.png")
         assert opened.elsewhere == []
@@ -68,7 +74,9 @@ def test_the_notebook_runs_and_its_explorer_works(kind, visit, shots):
 
 def test_binder_shows_the_explorer_as_an_app(visit):
     """Binder's second address: Voila as a part of the server, started by ``binder/start``."""
-    with jupyter("jupyterlab", "bash", "binder/start") as address:
+    with jupyter("jupyterlab", "bash", "binder/start", allow_remote_access=True) as address:
+        proxied = urllib.request.Request(f"{address}/api", headers={"Host": "hub.mybinder.org"})
+        assert urllib.request.urlopen(proxied, timeout=60).status == 200  # Binder's proxy keeps its host name
         opened = visit(f"{address}/voila/render/08_explore_devices.ipynb")
         print(f"\nfrom the request of Binder's app to all cells drawn: {opened.wait_for_plane():.1f} s")
         assert "Explorer(device" not in opened.page.content()
@@ -76,3 +84,9 @@ def test_binder_shows_the_explorer_as_an_app(visit):
         opened.page.wait_for_selector(".simmore-beliefs table")
         assert opened.page.title() == "Explore devices · simmore"
         assert opened.elsewhere == [] and opened.problems == []
+        assert len(address.kernels) == 1
+        opened.end()
+        until = time.monotonic() + 20
+        while address.kernels and time.monotonic() < until:
+            time.sleep(0.5)
+        assert not address.kernels

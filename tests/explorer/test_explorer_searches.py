@@ -21,23 +21,35 @@ def test_a_search_finds_what_the_package_finds(app, strategy):
         expected = simmore.search(panel.choice.value, strategy, start=99)
         pd.testing.assert_frame_equal(trace.found.trajectory, expected.trajectory)
         assert trace.found.arch == expected.arch
-    assert app.step.max == max(len(trace.found.trajectory) for trace in app.traces) - 1
+    assert app.player.max == max(trace.found.n_measured for trace in app.traces) - 1
 
 
-def test_a_search_is_shown_step_by_step(app):
+def lines(svg):
+    """The number of points of each line in a chart."""
+    chart = ET.fromstring(f"<p>{svg}</p>")
+    return [len(node.get("points").split()) for node in chart.iter() if node.tag.endswith("polyline")]
+
+
+def test_a_search_plays_by_itself_and_reveals_its_regret_step_by_step(app):
     app.start.value = "99"
     app.search()
-    for step in range(app.step.max + 1):
+    assert app.player.playing and app.player.value == 0
+    for step in range(app.player.max + 1):
+        app.player.value = step
         assert app.devices[0].plane.trail == app.traces[0].archs[: step + 1]
-        assert f"step {step} of {app.step.max}" in app.beliefs.value
+        assert f"step {step} of {app.player.max}" in app.beliefs.value
         assert f"<b>{app.traces[0].inference_regret[step]:.2f}</b>" in app.chart.value
-        ET.fromstring(f"<p>{app.chart.value}</p>")
-        app.forth.click()
-    assert app.step.value == app.step.max
+        assert lines(app.chart.value) == [step + 1] * 2
     assert app.devices[0].plane.recommended == app.traces[0].found.arch
     assert app.beliefs.value.count("simmore-recommended") == 1
-    app.back.click()
-    assert app.step.value == app.play.value == app.step.max - 1
+
+
+def test_only_cells_that_are_measured_are_played(app):
+    app.strategy.value, app.start.value = "paper", "99"  # the policy often visits a cell again
+    app.search()
+    found = app.traces[0].found
+    assert len(found.trajectory) > found.n_measured == len(app.traces[0]) == app.player.max + 1
+    assert app.traces[0].archs == found.trajectory["arch"].drop_duplicates().tolist()
 
 
 def test_two_devices_are_searched_from_one_start(app):
@@ -47,18 +59,24 @@ def test_two_devices_are_searched_from_one_start(app):
     first, second = app.traces
     assert first.archs[0] == second.archs[0]
     assert first.found.n_measured <= 4 and second.found.n_measured <= 4
-    app.step.value = app.step.max
+    app.player.value = app.player.max
     assert app.beliefs.value.count("<h3>") == 2
     app.compare.value = False
-    assert not app.traces and app.devices[1].plane.trail == []
+    assert not app.traces and app.devices[1].plane.trail == [] and "was removed" in app.chart.value
 
 
-def test_another_device_clears_the_search(app):
+def test_another_device_clears_the_search_and_says_so(app):
+    app.devices[0].sliders.values = [1, 2, 3, 4, 6]
+    assert "removed" not in app.chart.value  # there was no search
     app.strategy.value = "random"
     app.search()
-    app.step.value = app.step.max
-    app.devices[0].sliders.values = [1, 2, 3, 4, 5]
-    assert not app.traces and app.devices[0].plane.trail == [] and app.step.max == 0
+    app.player.value = app.player.max
+    for values in ([1, 2, 3, 4, 5], [1, 2, 3, 4, 5.1]):  # a slider moves in many steps
+        app.devices[0].sliders.values = values
+        assert not app.traces and app.devices[0].plane.trail == [] and app.player.max == 0
+        assert "device has changed" in app.chart.value
+    app.search()
+    assert "removed" not in app.chart.value
 
 
 def test_a_search_that_fails_shows_why(app, message, monkeypatch):
@@ -67,7 +85,7 @@ def test_a_search_that_fails_shows_why(app, message, monkeypatch):
 
     monkeypatch.setattr(app_module, "trace", broken)
     app.search()
-    assert "no policy" in message() and "<b>" not in message() and not app.go.disabled
+    assert "no policy" in message() and "<b>" not in message() and app.go.description == "Search"
 
 
 def test_each_device_is_searched_within_its_own_limit(app):
@@ -99,10 +117,11 @@ def test_the_steps_are_downloaded_as_a_table(app, message, tmp_path):
     (tmp_path / name).write_bytes(content)
     frame = pd.read_csv(tmp_path / name)
     assert frame["device"].unique().tolist() == ["mean", "nats_gpu"]
-    assert frame["arch"].tolist() == app.traces[0].archs + app.traces[1].archs
+    assert frame["arch"].tolist() == [arch for each in app.traces for arch in each.found.trajectory["arch"]]
     assert [space.to_arch(text) for text in frame["arch_str"]] == frame["arch"].tolist()
     for column in ("inference_regret", "simple_regret"):
-        np.testing.assert_allclose(frame[column], np.concatenate([getattr(each, column) for each in app.traces]))
+        first = frame.drop_duplicates(["device", "arch"])
+        np.testing.assert_allclose(first[column], np.concatenate([getattr(each, column) for each in app.traces]))
     assert app_module.plain("=cmd") == "'=cmd" and app_module.plain("raspi4") == "raspi4"
 
 

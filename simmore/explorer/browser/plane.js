@@ -34,6 +34,41 @@ function ticks(low, high, n) {
   return Array.from({ length: count }, (_, k) => [(first + k) * step, ((first + k) * step).toFixed(digits)]);
 }
 
+/**
+ * Places of marks, so that none covers another: each takes the free place nearest to its own, the first ones first.
+ *
+ * A mark has a radius `r` and either its place `x`, `y` or the mark `by` whose side it keeps. Sets `at: [x, y]`.
+ */
+export function spread(marks, [x0, y0, x1, y1] = [-Infinity, -Infinity, Infinity, Infinity]) {
+  const placed = [];
+  for (const mark of marks) {
+    const { r } = mark, [x, y] = mark.by?.at ?? [mark.x, mark.y];
+    const free = ([px, py]) =>
+      px >= x0 + r && px <= x1 - r && py >= y0 + r && py <= y1 - r &&
+      placed.every((other) => Math.hypot(px - other.at[0], py - other.at[1]) >= r + other.r);
+    mark.at = [x, y];
+    for (let away = r; !free(mark.at) && away < 20 * r; away += r / 2) {
+      const around = Array.from({ length: 16 }, (_, k) => ((k * 5) % 16) * (Math.PI / 8));
+      const found = around.map((a) => [x + away * Math.sin(a), y - away * Math.cos(a)]).find(free);
+      if (found) mark.at = found;
+    }
+    placed.push(mark);
+  }
+  return marks;
+}
+
+/** A word; a button that opens its meaning where the page has one. */
+function word(text, key) {
+  const id = `simmore-term-${key}`;
+  if (!document.getElementById(id)) return Object.assign(document.createElement("span"), { textContent: text });
+  const node = Object.assign(document.createElement("button"), { type: "button", className: "simmore-term", textContent: text });
+  node.setAttribute("popovertarget", id);
+  return node;
+}
+
+/** The corners of a staircase through points: level to the next point's x, then up or down to it. */
+export const staircase = (points) => points.flatMap(([x, y], k) => (k ? [[x, points[k - 1][1]], [x, y]] : [[x, y]]));
+
 const floats = (view) => new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
 const bytes = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 
@@ -104,10 +139,11 @@ class Plane {
     pen.beginPath();
     pen.rect(MARGIN.left, MARGIN.top, w, h);
     pen.clip();
-    this.front();
-    this.trail();
+    const marks = this.arrange();
+    this.cased(staircase(this.points(this.model.get("front"))), INK, 1.4);
+    this.trail(marks);
     this.limit();
-    this.marks();
+    this.marks(marks);
     this.rectangle();
     pen.restore();
     this.key();
@@ -198,44 +234,55 @@ class Plane {
     this.pen.drawImage(this.layer, MARGIN.left, MARGIN.top, w, h);
   }
 
-  path(archs) {
-    this.pen.beginPath();
-    for (const arch of archs) this.pen.lineTo(this.toX(this.x[arch]), this.toY(this.y[arch]));
+  points(archs) {
+    return archs.map((arch) => [this.toX(this.x[arch]), this.toY(this.y[arch])]);
   }
 
   /** A line that is visible on any colour: dark with a white rim. */
-  cased(archs, colour, thickness) {
-    this.pen.lineJoin = "round";
+  cased(points, colour, thickness) {
+    const { pen } = this;
+    pen.lineJoin = "round";
     for (const [style, extra] of [["white", 2.5], [colour, 0]]) {
-      this.path(archs);
-      this.pen.strokeStyle = style;
-      this.pen.lineWidth = thickness + extra;
-      this.pen.stroke();
+      pen.beginPath();
+      for (const [x, y] of points) pen.lineTo(x, y);
+      pen.strokeStyle = style;
+      pen.lineWidth = thickness + extra;
+      pen.stroke();
     }
   }
 
-  front() {
-    this.cased(this.model.get("front"), INK, 1.4);
+  /** The marks with their places: h* first, then the last measured cell, the recommendation, the others. */
+  arrange() {
+    const { w, h } = this.size, box = [MARGIN.left, MARGIN.top, MARGIN.left + w, MARGIN.top + h];
+    const steps = this.model.get("trail"), recommended = this.model.get("recommended");
+    const order = [...new Set(steps)], number = (arch) => order.indexOf(arch) + 1;
+    const at = (kind, arch, r) => ({ kind, arch, r, x: this.toX(this.x[arch]), y: this.toY(this.y[arch]) });
+    const inside = ({ x, y }) => x >= box[0] && x <= box[2] && y >= box[1] && y <= box[3];
+    const best = at("best", this.model.get("optimum"), 13);
+    const first = [...new Set([...steps.slice(-1), ...(recommended < 0 ? [] : [recommended]), ...order])];
+    const discs = first.map((arch) => ({ ...at("disc", arch, 8.5), number: number(arch), last: arch === steps.at(-1) }));
+    const beside = (kind, arch, r) => discs.filter((disc) => disc.arch === arch).map((by) => ({ kind, arch, r, by }));
+    const shown = [best, ...discs].filter(inside);
+    const signs = [...beside("cross", recommended, 7), ...(steps.length ? beside("start", steps[0], 9) : [])];
+    return spread([...shown, ...signs.filter(({ by }) => shown.includes(by))], box);
   }
 
-  trail() {
-    const steps = this.model.get("trail");
-    if (!steps.length) return;
-    this.cased(steps, BLUE, 1.6);
-    const order = new Map();
-    for (const arch of steps) if (!order.has(arch)) order.set(arch, order.size + 1);
-    for (const [arch, number] of order) this.disc(arch, 7.5, "white", BLUE, String(number));
-    const last = steps.at(-1);
-    this.disc(last, 7.5, BLUE, "white", String(order.get(last)), "white");
-    this.symbol(steps[0], "star", 9, ORANGE, [0, -15]);
-    const recommended = this.model.get("recommended");
-    if (recommended < 0) return;
-    this.ring(recommended, 10.5, RED);
-    this.symbol(recommended, "cross", 5, RED, [13, -13]);
+  trail(marks) {
+    const { pen } = this;
+    if (!marks.some(({ kind }) => kind === "disc") && !this.model.get("trail").length) return;
+    this.cased(this.points(this.model.get("trail")), BLUE, 1.6);
+    const discs = marks.filter(({ kind }) => kind === "disc").reverse();
+    pen.strokeStyle = INK;
+    pen.lineWidth = 1;
+    for (const { x, y, at } of discs) this.line(x, y, ...at); // a disc that had to move points to its cell
+    for (const { at, arch, last, number } of discs) {
+      if (arch === this.model.get("recommended")) this.ring(at, 10, RED);
+      this.disc(at, 7.5, ...(last ? [BLUE, "white", String(number), "white"] : ["white", BLUE, String(number)]));
+    }
   }
 
-  disc(arch, radius, fill, edge, text = "", ink = INK) {
-    const { pen } = this, px = this.toX(this.x[arch]), py = this.toY(this.y[arch]);
+  disc([px, py], radius, fill, edge, text = "", ink = INK) {
+    const { pen } = this;
     pen.beginPath();
     pen.arc(px, py, radius, 0, 2 * Math.PI);
     pen.fillStyle = fill;
@@ -250,9 +297,9 @@ class Plane {
     pen.fillText(text, px, py + 0.5);
   }
 
-  /** A star or a cross at a cell, moved by a few pixels where it would hide a number. */
-  symbol(arch, kind, radius, colour, [dx, dy]) {
-    const { pen } = this, px = this.toX(this.x[arch]) + dx, py = this.toY(this.y[arch]) + dy;
+  /** A star or a cross. */
+  symbol([px, py], kind, radius, colour) {
+    const { pen } = this;
     pen.beginPath();
     if (kind === "cross") {
       for (const s of [-1, 1]) {
@@ -290,25 +337,26 @@ class Plane {
     pen.lineWidth = 2;
     this.line(px, MARGIN.top, px, MARGIN.top + this.size.h);
     pen.setLineDash([]);
-    if (this.model.get("limit_best") >= 0) this.ring(this.model.get("limit_best"), 9, RED);
+    if (this.model.get("limit_best") >= 0) this.ring(...this.points([this.model.get("limit_best")]), 9, RED);
   }
 
-  ring(arch, radius, colour) {
+  ring([px, py], radius, colour) {
     const { pen } = this;
     for (const [style, thickness] of [["white", 5], [colour, 2.5]]) {
       pen.beginPath();
-      pen.arc(this.toX(this.x[arch]), this.toY(this.y[arch]), radius, 0, 2 * Math.PI);
+      pen.arc(px, py, radius, 0, 2 * Math.PI);
       pen.strokeStyle = style;
       pen.lineWidth = thickness;
       pen.stroke();
     }
   }
 
-  marks() {
-    this.symbol(this.model.get("optimum"), "star", 11, RED, [0, 0]);
+  marks(marks) {
+    const signs = { best: ["star", 11, RED], start: ["star", 9, ORANGE], cross: ["cross", 5, RED] };
+    for (const { kind, at } of marks) if (kind in signs) this.symbol(at, ...signs[kind]);
     for (const [name, radius] of [["selected", 7], ["hovered", 5]]) {
       const arch = this.model.get(name);
-      if (arch >= 0) this.ring(arch, radius, INK);
+      if (arch >= 0) this.ring(...this.points([arch]), radius, INK);
     }
   }
 
@@ -324,22 +372,24 @@ class Plane {
   key() {
     const [low, high] = this.model.get("reward_range").map((r) => r.toFixed(2));
     const searched = this.model.get("trail").length > 0, limited = this.model.get("limit") !== null;
-    const content = JSON.stringify([low, high, searched, limited, this.zoom !== null]);
+    const explained = document.getElementById("simmore-term-best") !== null;
+    const content = JSON.stringify([low, high, searched, limited, this.zoom !== null, explained]);
     if (content === this.keyed) return;
     this.keyed = content;
-    const entries = [["★", RED, "best cell h*"], ["━", INK, "Pareto front"]];
-    if (searched) entries.push(["★", ORANGE, "start"], ["①", BLUE, "measured"], ["✕", RED, "recommendation"]);
-    if (limited) entries.push(["◯", RED, "highest within the limit"]);
+    const entries = [["★", RED, "best cell h*", "best"], ["━", INK, "Pareto front", "front"]];
+    if (searched) entries.push(["★", ORANGE, "start", "start"], ["①", BLUE, "measured", "latency"]);
+    if (searched) entries.push(["✕", RED, "recommendation", "recommendation"]);
+    if (limited) entries.push(["◯", RED, "highest within the limit", "limit"]);
     const bar = Object.assign(document.createElement("span"), { className: "simmore-ramp" });
     bar.style.background = `linear-gradient(to right, ${VIRIDIS.join(",")})`;
-    this.legend.replaceChildren(...entries.map(([mark, colour, text]) => {
+    this.legend.replaceChildren(...entries.map(([mark, colour, text, key]) => {
       const symbol = Object.assign(document.createElement("b"), { textContent: mark });
       symbol.style.color = colour;
       const entry = document.createElement("span");
-      entry.append(symbol, ` ${text}`);
+      entry.append(symbol, " ", word(text, key));
       return entry;
     }), Object.assign(document.createElement("span"), { className: "simmore-scale" }));
-    this.legend.lastChild.append("reward r ", low, bar, high);
+    this.legend.lastChild.append(word("reward r", "reward"), " ", low, bar, high);
     if (this.zoom) {
       const button = Object.assign(document.createElement("button"), { textContent: "whole plane", type: "button" });
       button.onclick = () => this.unzoom();
@@ -439,6 +489,7 @@ class Plane {
     canvas.addEventListener("pointermove", (event) => this.move(event));
     canvas.addEventListener("pointerdown", (event) => this.down(event));
     canvas.addEventListener("pointerup", (event) => this.up(event));
+    canvas.addEventListener("pointercancel", () => (this.drag = null)); // the page scrolls
     canvas.addEventListener("pointerleave", () => this.drag || this.set("hovered", -1));
     canvas.addEventListener("dblclick", () => this.unzoom());
     canvas.addEventListener("keydown", (event) => this.key_down(event));

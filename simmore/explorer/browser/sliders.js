@@ -39,6 +39,7 @@ function row(model, k) {
   const field = Object.assign(document.createElement("input"), { type: "text", inputMode: "decimal", size: 5 });
   field.setAttribute("aria-label", `latency of ${name} in ms, as a number`);
   const sigma = Object.assign(document.createElement("span"), { className: "simmore-sigma" });
+  sigma.title = "distance from the mean synthetic device, in standard deviations";
   const track = Object.assign(document.createElement("div"), { className: "simmore-track" });
   const input = Object.assign(document.createElement("input"), { type: "range", min: 0 });
   input.setAttribute("aria-label", `latency of ${name} in ms`);
