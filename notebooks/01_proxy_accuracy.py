@@ -160,7 +160,7 @@ terms.pivot_table(index="without", columns="dataset", values=["spearman", "regre
 # - *progressivity* $\min_l (H_l - H_{l-1})$;
 # - *trainability*, the mean over cells of $2 - s - 1/s$, where $s$ is the largest singular value of the mean outer
 #   product of a random gradient at a cell's output and the gradient that it gives at the cell's input;
-# - *complexity*, the FLOPs.
+# - *complexity*, the FLOPs of the layers that the output depends on.
 #
 # Terms are combined by the *log-rank sum*. A cell with rank $R_t$ among $n$ cells in term $t$ (the best has rank $n$)
 # gets

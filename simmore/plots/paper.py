@@ -133,7 +133,7 @@ def proxy_accuracy(
         Device name to the NATS index of its h*.
     """
     labels = {
-        **{"score": "score $p$", "naswot": "NASWOT", "logsynflow": "LogSynflow", "skip": "SkipScore"},
+        **{"score": "score $p$", "naswot": "NASWOT", "logsynflow": "LogSynflow (10⁷)", "skip": "SkipScore"},
         **{"az": "AZ-NAS", "combined": "combined"},
     }
     size, widths = (PAGE, 2.05 * len(frames) + 0.3), [2, *[1] * (len(labels) - 1)]
@@ -142,13 +142,12 @@ def proxy_accuracy(
     )
     for row, (dataset, frame) in zip(grid, frames.items(), strict=True):
         for ax, (column, label) in zip(row, labels.items(), strict=True):
-            accuracy_against(frame[column].to_numpy(), frame["val_accuracy"].to_numpy(), label, ax)
+            value = frame[column].to_numpy() / (1e7 if column == "logsynflow" else 1)
+            accuracy_against(value, frame["val_accuracy"].to_numpy(), label, ax)
             rho, tau = correlations[dataset][column]
             ax.set_title(f"Spearman {rho:.2f} · Kendall {tau:.2f}" if column == "score" else f"{rho:.2f} · {tau:.2f}")
             ax.locator_params(axis="x", nbins=5 if column == "score" else 2)
             ax.set_ylabel(f"{dataset}\nvalidation accuracy (%)" if column == "score" else "")
-            if column == "logsynflow":
-                ax.ticklabel_format(axis="x", style="sci", scilimits=(0, 0))
         for (device, arch), marker, color in zip(optima[dataset].items(), "o^sDvP<>Xph", _cycle(), strict=False):
             best = frame.loc[arch]
             style: dict[str, Any] = {"color": color, "markersize": 6, "markeredgecolor": "black", "linestyle": ""}
@@ -213,7 +212,8 @@ def accuracy_lost(frame: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
             x, colour = 100 * line["quantile"], _SCORE_STYLES.get(name, "black")
             ax.fill_between(x, line["low"].clip(lower=0), line["high"], color=colour, alpha=0.15, linewidth=0)
             ax.plot(x, line["lost"], "o-", color=colour, markersize=2.5, label=label)
-        ax.set(title=dataset, xlim=(0, 103), ylim=(0, None))
+        ax.set(title=dataset, xlim=(0, 103))
+    axes.flat[0].set_ylim(bottom=0)
     axes.flat[0].set_ylabel("accuracy lost (points)")
     figure.supxlabel("latency limit: share of the device's cells that keep it (%)", fontsize=8)
     figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(labels))
