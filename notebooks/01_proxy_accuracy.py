@@ -239,5 +239,7 @@ if len(agreement):
 # **What to see:** p ranks the cells, but not better than its parts do, because SkipScore alone is hardly correlated
 # with accuracy. The last table shows what each term adds, to the rank correlation and to the devices' best cells.
 # SkipScore keeps the search away from cells that are only fast. Two initialisations rank almost alike, so chance
-# matters little. `combined` ranks cells far better than p, and loses less accuracy within limits. A rank correlation
-# over all cells does not tell how good a score is at the top: compare the scores in the last two tables.
+# matters little.
+#
+# `combined` ranks all cells far better than p. Figure 18 shows what this is worth: compare tight and loose limits. A
+# rank correlation over all cells does not tell which score finds the very best cells.
