@@ -214,7 +214,7 @@ terms.pivot_table(index="without", columns="dataset", values=["spearman", "regre
 # - *progressivity* $\min_l (H_l - H_{l-1})$;
 # - *trainability*, the mean over cells of $2 - s - 1/s$, where $s$ is the largest singular value of the mean outer
 #   product of a random gradient at a cell's output and the gradient that it gives at the cell's input;
-# - *complexity*, the FLOPs.
+# - *complexity*, the FLOPs of the layers that the output depends on.
 #
 # Terms are combined by the *log-rank sum*. A cell with rank $R_t$ among $n$ cells in term $t$ (the best has rank $n$)
 # gets
@@ -301,8 +301,9 @@ if len(agreement):
 # %% [markdown]
 # **What to see:** $p$ ranks the cells, but not better than two of its terms do, because SkipScore alone is hardly
 # correlated with accuracy. Table 1.7 shows what each term adds. SkipScore keeps the search away from cells that are
-# only fast. Two initialisations rank the cells almost alike, so that chance matters little. `combined` ranks cells far
-# better than $p$, and loses less accuracy within limits.
+# only fast. Two initialisations rank the cells almost alike, so that chance matters little.
+#
+# `combined` ranks all cells far better than $p$. Figure 18 shows what this is worth: compare tight and loose limits.
 #
 # **Limits:** a rank correlation over all cells does not say how good the best-scored cells are, and these are the ones
 # that a search recommends. The accuracies are those of one training recipe, with two or three seeds per cell.

@@ -40,7 +40,7 @@ def az_terms(dataset: str = "cifar10") -> pd.DataFrame:
     """AZ-NAS's terms of all cells that this project computed with `make proxies`.
 
     The terms depend on a data set only through the size of its images, so CIFAR-10 and CIFAR-100 share a table. The
-    fourth term, complexity, is the column ``flops`` of `scores`.
+    fourth term, complexity, is `space.live_flops`.
 
     Returns
     -------

@@ -154,7 +154,7 @@ class AzTerms(NamedTuple):
     trainability: float
     """Mean over blocks of ``2 − s − 1/s``, at most 0; −inf if no gradient passes a block."""
     complexity: float
-    """Multiply–accumulates of convolutions and linear layers for one image, in millions."""
+    """Multiply–accumulates of the convolutions and linear layers that the output depends on, in millions an image."""
 
 
 def az_nas(network: nn.Module, images: torch.Tensor, seed: int = 0) -> AzTerms:
@@ -168,7 +168,7 @@ def az_nas(network: nn.Module, images: torch.Tensor, seed: int = 0) -> AzTerms:
     - trainability: mean over cells of ``2 − s − 1/s``. A gradient of random signs at a cell's output gives a gradient
       at its input. s is the largest singular value of the mean outer product of the two, over images and pixels. Where
       a cell halves the resolution, each 2×2 block of pixels of the input counts as channels of one pixel;
-    - complexity: FLOPs.
+    - complexity: FLOPs of the layers that the output depends on, so that all four terms are of the same network.
 
     A cell whose output does not depend on its input has s = 0 and passes no gradient: trainability is −inf. If its
     output is zero, it and all later features have entropy 0.
@@ -281,23 +281,22 @@ def _mean_outer_product(signs: torch.Tensor, gradient: torch.Tensor) -> torch.Te
 
 
 def _multiply_accumulates(network: nn.Module, images: torch.Tensor) -> float:
-    """Multiply–accumulates of convolutions and linear layers for one image, in millions."""
-    import torch
+    """Multiply–accumulates for one image, in millions, of the convolutions and linear layers with a gradient."""
     from torch import nn
 
-    counts = []
+    counts: dict[Any, int] = {}
 
     def count(module: Any, _inputs: tuple, output: torch.Tensor) -> None:
-        counts.append(output[0].numel() * module.weight[0].numel())
+        counts[module] = output[0].numel() * module.weight[0].numel()
 
-    hooks = [
-        module.register_forward_hook(count) for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)
-    ]
-    with torch.no_grad():
-        _forward(network, images)
+    layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    output = _forward(network, images)
     for hook in hooks:
         hook.remove()
-    return sum(counts) / 1e6
+    if output.requires_grad:
+        output.backward(random_signs(output.shape, sign_generator(0)).to(output.device))
+    return sum(n for layer, n in counts.items() if layer.weight.grad is not None and layer.weight.grad.any()) / 1e6
 
 
 def _forward(network: nn.Module, images: torch.Tensor) -> torch.Tensor:

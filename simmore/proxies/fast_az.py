@@ -5,7 +5,7 @@
 - A gradient of random signs depends on the position of a cell alone, so all cells share it.
 - Covariances and outer products are products of matrices with one row per pixel, in float32. Their spectra are float64.
 
-The number of classes has no effect on these terms, and complexity is `space.flops`.
+The number of classes has no effect on these terms, and complexity is `space.live_flops`.
 """
 
 from __future__ import annotations

@@ -30,10 +30,10 @@ from simmore import data, space
 from simmore.errors import needs
 from simmore.proxies.definitions import freerea_score
 
-AZ_NAS = ("expressivity", "progressivity", "trainability", "flops")
-"""AZ-NAS's terms as columns: complexity is ``flops``."""
-TERMS = ("naswot", "logsynflow", "skip", *AZ_NAS, "params")
-"""All terms: columns of `data.scores` or of `data.az_terms`."""
+AZ_NAS = ("expressivity", "progressivity", "trainability", "complexity")
+"""AZ-NAS's terms. Complexity is `space.live_flops`: a layer that the output does not depend on adds nothing."""
+TERMS = ("naswot", "logsynflow", "skip", *AZ_NAS, "params", "flops")
+"""All terms: columns of `data.scores` or of `data.az_terms`, and complexity."""
 DEFAULT = "freerea"
 
 
@@ -92,6 +92,8 @@ def stored_term(name: str, dataset: str = "cifar10") -> NDArray[np.float64]:
     """
     if name not in TERMS:
         raise ValueError(f"no term {name!r}: choose from {', '.join(TERMS)}")
+    if name == "complexity":
+        return space.live_flops(np.arange(space.N_ARCHS), *data.task(dataset))
     table = data.az_terms(dataset) if name in AZ_NAS[:-1] else data.scores(dataset)
     return table[name].to_numpy(dtype=np.float64)
 

@@ -34,7 +34,7 @@ DEFINITION = 1  # of the scores; raise it with each change that changes a score,
 Score = Literal["naswot", "logsynflow", "az"]
 SCORES: tuple[Score, ...] = ("logsynflow", "naswot")  # of p, the faster one first
 AZ_TERMS = ("expressivity", "progressivity", "trainability")
-"""AZ-NAS's terms that a part of ``az`` has; the fourth, complexity, is `space.flops`."""
+"""AZ-NAS's terms that a part of ``az`` has; the fourth, complexity, is `space.live_flops`."""
 
 
 def az_batch(size: int) -> int:

@@ -105,6 +105,7 @@ def _live_terms(
         "skip": skip_score(archs),
         "params": space.parameters(archs, task.n_classes),
         "flops": space.flops(archs, task.size, task.n_classes),
+        "complexity": space.live_flops(archs, task.size, task.n_classes),
     }
     of_p: list[parts.Score] = [name for name in SCORES if name in wanted]
     jobs: list[tuple[list[parts.Score], int, tuple[int, ...]]] = []
@@ -304,7 +305,7 @@ def _az_table(
             "seconds": "of one core, for one seed; cells that share work share it equally",
             "…_sd": "standard deviation over seeds (n − 1), where there are several",
         },
-        "complexity": "AZ-NAS's fourth term: the column flops of the tables of scores",
+        "complexity": "AZ-NAS's fourth term, computed when it is used: simmore.space.live_flops",
         "cells_without_gradient": int(unusable[:, AZ_TERMS.index("trainability")].sum()),
         "source": "Lee & Ham (2024), AZ-NAS: Assembling Zero-Cost Proxies for Network Architecture Search, CVPR",
         **_made(seconds, len(seeds)),

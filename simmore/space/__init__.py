@@ -17,7 +17,7 @@ from simmore.space.cells import (
     to_ops,
     to_string,
 )
-from simmore.space.network import CELLS_PER_STAGE, CHANNELS, flops, network, parameters
+from simmore.space.network import CELLS_PER_STAGE, CHANNELS, flops, live_flops, network, parameters
 
 __all__ = [
     "CELLS_PER_STAGE",
@@ -33,6 +33,7 @@ __all__ = [
     "canonical_form",
     "flops",
     "live_edges",
+    "live_flops",
     "live_ops",
     "neighbours",
     "network",

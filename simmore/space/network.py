@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from simmore.errors import needs
 from simmore.space import cells
-from simmore.space.canonical import CONV_1X1, CONV_3X3
+from simmore.space.canonical import CONV_1X1, CONV_3X3, NONE, POOL, SKIP, live_edges
 
 if TYPE_CHECKING:
     import torch
@@ -85,6 +85,17 @@ def flops(archs: ArrayLike, size: int = 32, n_classes: int = 10) -> NDArray[np.f
         if stage:
             total += pixels * _reduction_weights(channels)
     return total / 1e6
+
+
+def live_flops(archs: ArrayLike, size: int = 32, n_classes: int = 10) -> NDArray[np.float64]:
+    """FLOPs of the layers that the output depends on at initialisation, in millions; 0 if no path leads to the output.
+
+    Cells that compute the same function have the same `live_flops`, whatever dead layers they have beside.
+    """
+    archs = np.asarray(archs)
+    live = live_edges(archs, keeps_zero=(SKIP, POOL, CONV_1X1, CONV_3X3))  # (…, 6)
+    pruned = cells.to_archs(np.where(live, cells.to_ops(archs), NONE))
+    return np.where(live.any(axis=-1), flops(pruned, size, n_classes), 0.0)
 
 
 def _reduction_weights(channels: int) -> int:

@@ -113,7 +113,7 @@ def check_equal(arch, size, batch, seed=0):
     plain = proxies.az_nas(network, supernetwork.images(seed, size, batch), seed)
     fast = fast_az.az_nas(space.canonical_form(arch).ops, seed, size, batch)
     assert fast == pytest.approx(plain[:3], rel=2e-3, abs=1e-4), space.to_string(arch)
-    assert plain.complexity == pytest.approx(float(space.flops(arch, size)), rel=1e-12)
+    assert plain.complexity == pytest.approx(float(space.live_flops(arch, size)), rel=1e-12)
 
 
 @pytest.mark.parametrize("arch", fifty_cells()[::7])
@@ -196,4 +196,4 @@ def test_az_ranks_cells_about_as_well_as_published(dataset, published):
     from scipy.stats import spearmanr
 
     found = spearmanr(proxies.stored_score(dataset, "az"), data.accuracy(dataset)).statistic
-    assert found == pytest.approx(published, abs=0.06)
+    assert found == pytest.approx(published, abs=0.02)

@@ -22,7 +22,7 @@ def test_named_scores_have_the_distribution_of_p(name, dataset):
     """Equal values share their mean, so quantiles agree up to the largest group of equal cells."""
     score, p = proxies.stored_score(dataset, name), proxies.stored_score(dataset)
     shares = np.linspace(0, 1, 21)
-    np.testing.assert_allclose(np.quantile(score, shares), np.quantile(p, shares), atol=0.05)
+    np.testing.assert_allclose(np.quantile(score, shares), np.quantile(p, shares), atol=0.07)
     assert score.max() <= p.max() and score.min() >= p.min() and not score.flags.writeable
 
 

@@ -23,3 +23,12 @@ def test_parameters_and_flops_are_those_of_the_torch_network(dataset):
                 module.register_forward_hook(count)
         network.eval()(torch.zeros(1, 3, size, size))
         assert space.flops(arch, size, n_classes) == sum(macs) / 1e6
+
+
+def test_layers_that_the_output_does_not_depend_on_add_no_live_flops():
+    """A 3×3 convolution on 0→3 alone, and the same with dead convolutions beside it; a cell without a path."""
+    alone, dead, no_path = (0, 0, 0, 3, 0, 0), (3, 0, 3, 3, 0, 0), (3, 3, 3, 0, 0, 0)
+    archs = space.to_archs([alone, dead, no_path])
+    alone_flops, dead_flops, no_flops = space.live_flops(archs)
+    assert alone_flops == dead_flops == space.flops(archs[0]) < space.flops(archs[1])
+    assert no_flops == 0
