@@ -20,10 +20,10 @@ import results
 
 HERE = Path(__file__).parent
 FIGURES = {  # what each figure shows: its title, and the alternative text of its image
-    "fig1_devices": "Latencies of five operations on 18 measured devices, and the distribution of synthetic devices",
+    "fig1_devices": "The method; latencies of five operations on 18 devices, and the distributions fitted to them",
     "fig2_profiles": "All cells on four synthetic devices: score against inverse latency, coloured by reward",
     "fig3_proxy_accuracy": "Validation accuracy of all cells against the training-free score p",
-    "fig4_policy": "The policy network, its inputs and its outputs",
+    "fig4_policy": "One step of the paper's policy: the state, the network, the chosen edit, and the next cell",
     "fig5_training": "Training of the paper's policy: score, latency, accuracy and return against steps, four seeds",
     "fig6_trajectories": "Searches of the paper's policy from one start on several devices",
     "fig7_regret": "Regret of all strategies against the number of measurements",
@@ -35,6 +35,7 @@ FIGURES = {  # what each figure shows: its title, and the alternative text of it
     "fig15_calibration": "Calibration: predicted regret and range against the true ones",
     "fig16_training": "Regret of policies trained with other T, γ and history",
     "fig17_disturbances": "Regret against the size of a disturbance of the measurements",
+    "fig18_accuracy_lost": "Accuracy lost within latency limits, by each score, on three data sets",
     "figS1_scores": "Rank correlation of the scores with accuracy",
     "figS2_own_devices": "Rank correlation between benchmarked runtimes and measured devices",
 }

@@ -8,6 +8,7 @@ stands for what the block prints on a fresh installation.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
@@ -69,8 +70,6 @@ def verdicts(figures: Path) -> dict[str, str]:
     ]
     found["goals"] = table(["goal", "target", "here", "verdict", "notebook"], rows)
     found["reproduced"] = str((claims["verdict"] == "reproduced").sum())
-    found["paper lut"] = claims.set_index("id").loc["8", "paper"]
-    found["lowest lut"] = min(re.findall(r"\d\.\d+", found["claim 8"]))
     found["blind none mean"] = found["goal blind, no tables"].partition(",")[0]
     found["goals met"], found["goals set"] = str((goals["verdict"] == "met").sum()), str(len(goals))
     return found
@@ -147,6 +146,7 @@ def scores(figures: Path) -> dict[str, str]:
         [str(name), *(f"{value:.2f}" for value in line)] for name, line in zip(wide.index, wide.to_numpy(), strict=True)
     ]
     found = {"scores": table(["score", *map(str, wide.columns)], rows)}
+    found |= _worth(figures)
     terms = pd.read_csv(figures / "data" / "score_terms.csv")
     terms = terms[terms["dataset"] == "cifar10"]
     rows = [
@@ -160,6 +160,34 @@ def scores(figures: Path) -> dict[str, str]:
     ten = ten.sort_values("spearman", ascending=False)
     rows = [[str(name), f"{row.spearman:.3f}", f"{row.kendall:.3f}"] for name, row in ten.iterrows()]
     found["prediction"] = table(["method", "Spearman", "Kendall"], rows)
+    return found
+
+
+def _worth(figures: Path) -> dict[str, str]:
+    """What named scores are worth, as ``spearman az`` and ``lost az``: the three data sets; and a table by limit."""
+    ranks = pd.read_csv(figures / "data" / "scores.csv").pivot_table("spearman", "score", "dataset")
+    lost = pd.read_csv(figures / "data" / "accuracy_lost.csv")
+    sets = list(dict.fromkeys(lost["dataset"]))
+    known, ten = lost[lost["measurements"] == math.inf], lost[lost["measurements"] == BUDGET]
+    found, rows = {}, []
+    for name in dict.fromkeys(lost["score"]):
+        found[f"spearman {name}"] = ", ".join(f"{ranks.loc[name, dataset]:.2f}" for dataset in sets)
+        for part, frame in (("lost", known), ("lost in ten", ten)):
+            means = frame[frame["score"] == name].groupby("dataset")["lost"].mean()
+            found[f"{part} {name}"] = ", ".join(f"{means[dataset]:.1f}" for dataset in sets) if len(means) else "–"
+        rows.append([f"`{name}`", found[f"spearman {name}"], found[f"lost {name}"], found[f"lost in ten {name}"]])
+    head = ["score", "Spearman", "accuracy lost, latency known", "accuracy lost, ten measurements"]
+    found["worth"] = table(head, rows)
+    wide = known.pivot_table(index="quantile", columns=["score", "dataset"], values="lost")
+    shown = ("freerea", "combined")
+    rows = [
+        [
+            f"{100 * quantile:g} %",
+            *(", ".join(f"{wide.loc[quantile, (name, each)]:.1f}" for each in sets) for name in shown),
+        ]
+        for quantile in wide.index
+    ]
+    found["worth by limit"] = table(["cells within the limit", *(f"`{name}`" for name in shown)], rows)
     return found
 
 
