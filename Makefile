@@ -156,7 +156,8 @@ test-browser: $(READY)browser ## Test the explorer and the page in a real browse
 	@test -x $${CHROMIUM:-/usr/bin/chromium} || ! command -v apt-get >/dev/null || { \
 	  echo "installing Debian's chromium"; apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || true
-	$(BIN)/python -m pytest -q -s -m "not slow" tests/browser tests/page $(ARGS)
+	$(BIN)/python -m pytest -q -s -m "not slow" tests/browser $(ARGS)
+	$(BIN)/python -m pytest -q -s -m "not slow" tests/page $(ARGS)
 
 test-binder: $(READY)binder-test ## Test the set-up that Binder uses (a few minutes)
 	$(BIN)/python -m pytest -q tests/binder
