@@ -127,6 +127,7 @@ function tell(history) {
   element("measure").hidden = known() || !next;
   element("automatic").hidden = !known() || !next;
   if (focused && !next) element("clear").focus(); // what had the focus is hidden
+  allow(Boolean(next));
   if (!controller) return element("next").replaceChildren(share());
   if (next) {
     const expected = next.ms === null ? "" : `, ${short(next.ms)} ms expected`;
@@ -188,9 +189,15 @@ function changed() {
   element("readings").value = "";
   state.steps = [];
   outcome = null;
+  allow(false);
   plane.assign({ trail: [], recommended: -1, selected: -1 });
   draw();
   later(search, 60);
+}
+
+/** Whether a cell can be measured: not before the controller has chosen it. */
+function allow(measuring) {
+  for (const button of document.querySelectorAll("#measure button, #automatic button")) button.disabled = !measuring;
 }
 
 /** Do one thing after some ms, and nothing that was planned before. */
