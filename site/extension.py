@@ -13,7 +13,10 @@ def _math(display: str) -> Any:
     """Writes a formula as MathML, which browsers draw without a script and without a network."""
 
     def visit(writer: Any, node: nodes.Node) -> None:
-        writer.body.append(convert(node.astext().replace(r"\operatorname*", r"\operatorname"), display=display))
+        formula = convert(node.astext().replace(r"\operatorname*", r"\operatorname"), display=display)
+        if display == "block":  # a wide one scrolls, also by keyboard
+            formula = formula.replace("<math ", '<math tabindex="0" ', 1)
+        writer.body.append(formula)
         raise nodes.SkipNode
 
     return visit

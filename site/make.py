@@ -19,6 +19,7 @@ import nbformat
 import results
 
 HERE = Path(__file__).parent
+WIDGET = {"application/vnd.jupyter.widget-view+json"}
 FIGURES = {  # what each figure shows: its title, and the alternative text of its image
     "fig1_devices": "The method; latencies of five operations on 18 devices, and the distributions fitted to them",
     "fig2_profiles": "All cells on four synthetic devices: score against inverse latency, coloured by reward",
@@ -92,9 +93,16 @@ def reference(room: str, modules: list[str]) -> str:
 
 
 def described(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """A notebook whose images have an alternative text: that of the figure, or what was written before."""
+    """A notebook for readers.
+
+    Images have an alternative text: that of the figure, or what was written before. The parameters of this run and
+    progress bars are left out.
+    """
     before = "A figure"
+    notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", ())]
     for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not WIDGET & set(output.get("data", {}))]
         if cell.cell_type == "markdown":
             words = [line.lstrip("# ") for line in cell.source.splitlines() if line.strip() and line[0] not in "$|-<!"]
             before = re.sub(r"[*`$\\]", "", words[0]) if words else before

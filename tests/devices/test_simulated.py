@@ -17,7 +17,7 @@ def test_latencies_are_positive_and_the_same_for_some_cells_as_for_all(some: Sim
     cells = np.random.default_rng(1).choice(space.N_ARCHS, 50, replace=False)
     everything = some.latency()
     assert everything.shape == (40, space.N_ARCHS) and (everything > 0).all() and np.isfinite(everything).all()
-    np.testing.assert_array_equal(some.latency(cells), everything[:, cells])
+    np.testing.assert_allclose(some.latency(cells), everything[:, cells], rtol=1e-6)  # products of other shapes
 
 
 def test_the_same_seed_gives_the_same_devices(some: Simulated) -> None:

@@ -90,7 +90,8 @@ def test_searching_leaves_the_measurements(app):
 def test_a_preset_shows_a_device(app, message, name):
     before = app.devices[0].plane.optimum
     next(button for button in app.presets if button.description == name).click()
-    assert app.devices[0].plane.optimum != before and message() == ""
+    assert app.devices[0].plane.optimum != before
+    assert message() == "" or "Shown instead: the device as the sum of its operations" in message()  # without tables
 
 
 def test_slow_pooling_removes_pooling_from_the_best_cell(app):

@@ -137,7 +137,7 @@ def test_cells_that_failed_or_are_not_allowed_are_not_recommended(conv_score):
         ({"max_latency_ms": -1.0}, "positive number of ms"),
         ({"max_latency_ms": float("nan")}, "positive number of ms"),
         ({"max_params": 0.001}, "no cell is allowed"),
-        ({"score": np.zeros(5)}, "finite numbers"),
+        ({"score": np.zeros(5)}, "one number for each of the 15,625 cells"),
     ],
 )
 def test_an_impossible_problem_is_refused(change, says):
