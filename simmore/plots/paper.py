@@ -143,11 +143,11 @@ def proxy_accuracy(
     frames
         Of each data set, by NATS index: ``val_accuracy`` (%), and a column per score, ``score`` (p) among them.
     correlations
-        Spearman and Kendall of each score with the accuracy, a panel each; ``score`` comes first.
+        Spearman and Kendall of each score with the accuracy, a panel each but for ``params``; ``score`` comes first.
     optima
         Device name to the NATS index of its h*.
     """
-    columns = list(next(iter(correlations.values())))
+    columns = [name for name in next(iter(correlations.values())) if name != "params"]  # figure S1 shows it
     size, widths = (PAGE, 2.3 * len(frames) + 0.4), [2, *[1] * (len(columns) - 1)]
     figure, grid = plt.subplots(
         len(frames), len(columns), figsize=size, width_ratios=widths, sharey="row", squeeze=False
