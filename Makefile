@@ -50,7 +50,7 @@ help: ## Show this help
 figures: $(READY)figures tables $(call executed,$(PAPER)) ## Rebuild every figure of the paper in figures/ (QUICK=1: with shorter training)
 	@$(call complete,$(FIGURES),$(PAPER))
 
-comparison: $(READY)figures tables $(call executed,$(COMPARISON)) ## Rebuild figures 7, 8, 13 and 17: searches on all devices (about 20 minutes)
+comparison: $(READY)figures tables $(call executed,$(COMPARISON)) ## Rebuild figures 7, 8, 13 and 17: searches on all devices (about 25 minutes)
 	@$(call complete,$(COMPARED),$(COMPARISON))
 
 # Arguments: figures, notebooks. A figure in $(OUT) is drawn again if it is missing, if it comes from a quick run and a full
@@ -93,7 +93,7 @@ proxies: $(READY)train ## Compute the training-free scores of all cells again (r
 own-devices: $(READY)measure ## Measure the benchmarked runtimes again (resumable; about three hours on one core)
 	$(BIN)/python -m simmore own-devices
 
-train: $(READY)ablations ## Train all policies of the package again (resumable; about 25 minutes)
+train: $(READY)ablations ## Train all policies of the package again (resumable; about an hour)
 	$(BIN)/python -m simmore train --force simmore/tables/policies/paper
 	$(BIN)/python -m simmore train --force simmore/tables/policies/heldout $(foreach d,titan_rtx_1 gold_6226 pixel2 raspi4 eyeriss fpga,--without $(d))
 	$(BIN)/python -m simmore train-strategies
@@ -105,7 +105,7 @@ worker: $(READY)worker ## Prepare this machine, such as a Raspberry Pi, to measu
 	@echo 'ready. On the machine that searches:  dask scheduler'
 	@echo 'Here:  $(BIN)/dask worker tcp://THAT_MACHINE:8786 --nthreads 1 --resources "LABEL=1"'
 
-test: $(READY)test ## Run the tests, without the slow ones (about two minutes)
+test: $(READY)test ## Run the tests, without the slow ones (about five minutes)
 	$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
 
 test-slow: $(READY)test ## Run the slow tests
