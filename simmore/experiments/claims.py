@@ -292,7 +292,7 @@ class Table:
         return rows.sort_values("id", key=lambda ids: ids.map(order)).to_csv(index=False, lineterminator="\n")
 
     def markdown(self, folder: str | Path) -> str:
-        """The CSV of a folder as a table for the README."""
+        """The CSV of a folder as a table in Markdown."""
         table = pd.read_csv(Path(folder) / self.file, dtype=str, keep_default_na=False)
         table = table.drop(columns="data").assign(
             verdict=[f"**{verdict}**" for verdict in table["verdict"]], notebook=table["notebook"].str[:2]
