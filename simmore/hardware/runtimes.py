@@ -132,7 +132,7 @@ def _onnxruntime(arch: int, wanted: Configuration) -> Network:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = wanted.threads, 1
     options.log_severity_level = 3
-    # The threads of a session wait in a loop after each run, on the cores that the next network needs. They end that here.
+    # After a run, the threads of a session wait in a loop, on the cores that the next network needs. This ends it.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(_onnx_bytes(arch, wanted), options, providers=["CPUExecutionProvider"])
     return lambda image: session.run(None, {layers.INPUT: image})[0]
