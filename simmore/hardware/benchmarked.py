@@ -29,10 +29,10 @@ from simmore.data import BENCHMARKED
 from simmore.files import read_kept, replace
 from simmore.hardware import cores, drift, repeatability, timing
 from simmore.hardware.layers import N_CLASSES, SIZE
-from simmore.hardware.runtimes import Configuration
+from simmore.hardware.runtimes import RUNTIMES, Configuration
 from simmore.hardware.worker import REFERENCE, Measurement, Worker
 
-CHUNK = 25  # cells that are timed together
+CHUNK = 25  # cells that are timed together; as many more as a runtime has more rounds
 SLOWEST = 0.01  # share of the slowest cells that is measured again
 UNEXPLAINED = 1.25  # ratio to a robust fit above which a cell is measured again
 COLUMNS = ("latency_ms", "readings_ms", "reference_ms", "spread", "preempted", "runs", "stable", "seconds")
@@ -279,8 +279,14 @@ def _chunks(name: str, number: int, folder: Path | None) -> dict[Path, NDArray[n
     cells = np.unique(networks_of(name)) if number == 0 else again(name, folder)
     folder = (folder or paths.BUILD / "benchmarked") / name / f"pass-{number}"
     shuffled = np.random.default_rng(number).permutation(cells)  # drift then affects all kinds of cells alike
-    chunks = np.split(shuffled, range(CHUNK, len(shuffled), CHUNK))
+    length = _chunk(name)
+    chunks = np.split(shuffled, range(length, len(shuffled), length))
     return {folder / f"{chunk[0]:05}-{len(chunk)}-{int(chunk.sum())}.json": chunk for chunk in chunks}
+
+
+def _chunk(name: str) -> int:
+    """Number of cells in a chunk."""
+    return CHUNK * RUNTIMES[configuration(name).runtime].rounds // timing.ROUNDS
 
 
 def _read(file: Path, chunk: NDArray[np.int64]) -> list[Measurement] | None:
@@ -340,6 +346,7 @@ def _measure_chunks(
 
 def _metadata(name: str, where: Sequence[Any]) -> dict[str, Any]:
     """How a table was measured."""
+    rounds = RUNTIMES[configuration(name).runtime].rounds
     wanted = dataclasses.asdict(configuration(name))
     del wanted["cores"]
     return {
@@ -350,7 +357,7 @@ def _metadata(name: str, where: Sequence[Any]) -> dict[str, Any]:
         "versions": dict(where[2]),
         "commit": provenance.commit(),
         "method": (
-            f"interleaved timing: each of {timing.ROUNDS} rounds times {CHUNK} cells and the reference, cell "
+            f"interleaved timing: each of {rounds} rounds times {_chunk(name)} cells and the reference, cell "
             f"{REFERENCE}, in random order; a round is at least {timing.RUNS} runs and {timing.ROUND_MS:g} ms that are "
             "not preempted, after one run that is not timed; a reading is the median over rounds of a round's median; "
             f"where the relative spread is above {timing.WIDEST:g}, or rounds are disturbed, as many rounds follow, up "

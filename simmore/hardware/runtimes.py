@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from simmore import provenance, space
 from simmore.errors import MissingPackage
-from simmore.hardware import cores, layers
+from simmore.hardware import cores, layers, timing
 from simmore.hardware.layers import N_CLASSES, SIZE
 
 if TYPE_CHECKING:
@@ -262,18 +262,22 @@ class Runtime:
         Precisions that can be measured.
     batches
         Whether a run may have several images.
+    rounds
+        Rounds of interleaved timing. Networks that move much memory need more: other guests of a machine use its memory
+        too, for seconds at a time.
     """
 
     compile: Callable[[int, Configuration], Network]
     packages: tuple[str, ...]
     precisions: tuple[str, ...] = ("fp32",)
     batches: bool = True
+    rounds: int = timing.ROUNDS
 
 
 RUNTIMES: dict[str, Runtime] = {
     "onnxruntime": Runtime(_onnxruntime, ("onnxruntime", "onnx"), ("fp32", "int8")),
     "openvino": Runtime(_openvino, ("openvino", "onnx", "onnxruntime"), ("fp32", "int8")),
-    "ncnn": Runtime(_ncnn, ("ncnn", "pnnx", "onnx"), batches=False),
+    "ncnn": Runtime(_ncnn, ("ncnn", "pnnx", "onnx"), batches=False, rounds=20),
     "litert": Runtime(_litert, ("ai-edge-litert", "flatbuffers")),
     "torch": Runtime(_torch, ("torch", "xautodl")),
     "torch_compile": Runtime(_torch, ("torch", "xautodl")),

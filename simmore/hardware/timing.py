@@ -95,7 +95,7 @@ def warm(run: Run) -> None:
             return
 
 
-def interleaved(runs: Sequence[Run], rng: np.random.Generator) -> list[Timing]:
+def interleaved(runs: Sequence[Run], rng: np.random.Generator, n_rounds: int = ROUNDS) -> list[Timing]:
     """Time networks against one another.
 
     Parameters
@@ -104,11 +104,13 @@ def interleaved(runs: Sequence[Run], rng: np.random.Generator) -> list[Timing]:
         Functions that run each network once; all networks are warm.
     rng
         Draws the order of each round.
+    n_rounds
+        How many rounds, and how many more for each repetition.
     """
     rounds: list[list[_Round]] = [[] for _ in runs]
     pending = list(range(len(runs)))
     for _ in range(1 + REPEATS):
-        for _ in range(ROUNDS):
+        for _ in range(n_rounds):
             for one in rng.permutation(pending):
                 rounds[one].append(_round(runs[one]))
         pending = [one for one in pending if not _combined(rounds[one]).stable or _combined(rounds[one]).disturbed]

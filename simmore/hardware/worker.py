@@ -35,7 +35,7 @@ from simmore import parallel, provenance
 from simmore.hardware import cores, timing
 from simmore.hardware.cores import CannotMeasure
 from simmore.hardware.layers import N_CLASSES, SIZE
-from simmore.hardware.runtimes import Configuration, Image, Network
+from simmore.hardware.runtimes import RUNTIMES, Configuration, Image, Network
 
 REFERENCE = 4317  # the cell of 1×1 convolutions alone: its network shows the machine's speed
 LIMIT_SECONDS = 120.0  # for one cell; `torch.compile` takes half a minute
@@ -130,7 +130,8 @@ def measure_here(
         seconds[arch] = time.perf_counter() - started
     started = time.perf_counter()
     try:
-        timings = dict(zip(runs, timing.interleaved(list(runs.values()), rng), strict=True))
+        rounds = RUNTIMES[wanted.runtime].rounds
+        timings = dict(zip(runs, timing.interleaved(list(runs.values()), rng, rounds), strict=True))
     except Exception as error:
         if len(archs) > 1:  # measured one by one, they show which one failed
             reference = runs[REFERENCE]
