@@ -80,10 +80,11 @@ n_starts = 2 if quick else comparison.STARTS
 print(f"{len(names)} strategies, {n_starts} starts, {len(tested)} devices: {', '.join(d.name for d in tested)}")
 
 # %% [markdown]
-# What each strategy knows of other devices before it measures. The protocols do not change what `paper`, `paper_blind`,
-# `trpo`, `a2c` and `no_history` know: their policies were trained on a distribution fitted to all 18 devices, as in the
-# paper. `target_only` was trained on the tested device itself. Where there are no tables, strategies that use tables
-# use simulated devices alone.
+# **Table 5.1.** What each strategy knows of other devices before it measures.
+#
+# The protocols do not change what `paper`, `paper_blind`, `trpo`, `a2c` and `no_history` know: their policies were
+# trained on a distribution fitted to all 18 devices, as in the paper. `target_only` was trained on the tested device
+# itself. Where there are no tables, strategies that use tables use simulated devices alone.
 
 # %%
 rows = {name: (entry.knows, entry.description) for name, entry in STRATEGIES.items() if name in names}
@@ -92,8 +93,9 @@ pd.DataFrame.from_dict(rows, orient="index", columns=["knows of other devices", 
 # %% [markdown]
 # ## Own family left out
 #
-# Mean with its 95 % interval over devices, the worst device's mean, and both by the robust range (0.1 to 99.9 %), which
-# single spikes of a table do not change:
+# **Table 5.2.** Normalised regret after ten measurements, of the recommendation and of the best cell measured: mean
+# with its 95 % interval over devices, mean of the worst device, and both by the robust range of latencies (0.1 to
+# 99.9 %), which single outliers do not change. The last column is the adaptation gain, defined below.
 
 # %%
 learned = comparison.compare(
@@ -106,7 +108,7 @@ table = summaries.summary(regrets)
 table.round(3)
 
 # %% [markdown]
-# After five and after three measurements instead of ten:
+# **Table 5.3.** Regret of the recommendation after five and after three measurements.
 
 # %%
 early = {budget: summaries.summary(regrets, budget=budget) for budget in (5, 3)}
@@ -114,11 +116,16 @@ pd.concat({f"{n} measurements": part["recommended"] for n, part in early.items()
 
 # %% [markdown]
 # ## Own class left out, and no tables at all
+#
+# **Table 5.4.** As table 5.2, without the tables of the device's class.
 
 # %%
 by_class = comparison.compare(tested, problem, protocol="class", names=others, n_starts=n_starts)
 by_class = pd.concat([by_class, learned.assign(protocol="class")])
 summaries.summary(by_class).round(3)
+
+# %% [markdown]
+# **Table 5.5.** As table 5.2, without any table of another device.
 
 # %%
 # without tables the others know what they knew before: their searches are the same
@@ -129,6 +136,9 @@ alone = pd.concat([regrets[same].assign(protocol="none"), alone, learned])
 without = summaries.summary(alone)
 without.round(3)
 
+# %% [markdown]
+# **Table 5.6.** As table 5.3, without any table of another device.
+
 # %%
 early_without = {budget: summaries.summary(alone, budget=budget) for budget in (5, 3)}
 pd.concat({f"{n} measurements": part["recommended"] for n, part in early_without.items()}, axis=1).round(3)
@@ -136,8 +146,9 @@ pd.concat({f"{n} measurements": part["recommended"] for n, part in early_without
 # %% [markdown]
 # ## Blind devices
 #
-# Runtimes that were measured before the strategies were made and not looked at until then, and NATS-Bench's own GPU,
-# with other devices' tables and without:
+# Samples of five runtimes, and NATS-Bench's own GPU. No search was run on them before the strategies were fixed.
+#
+# **Table 5.7.** As table 5.2, with the tables of all other devices.
 
 # %%
 blind_devices = comparison.blind_devices()[:1] if quick else comparison.blind_devices()
@@ -145,12 +156,19 @@ blind = comparison.compare(blind_devices, problem, protocol="blind", names=other
 blind_table = summaries.summary(blind)
 blind_table.round(3)
 
+# %% [markdown]
+# **Table 5.8.** As table 5.2, without any table of another device.
+
 # %%
 blind_alone = comparison.compare(
     blind_devices, problem, protocol="none", names=main, n_starts=n_starts, all_trainings=not quick
 )
 blind_without = summaries.summary(blind_alone)
 blind_without.round(3)
+
+# %% [markdown]
+# **Table 5.9.** Regret of the recommendation on each blind device, with tables of other devices (blind) and without
+# (none).
 
 # %%
 ten = comparison.at(pd.concat([blind, blind_alone]))
@@ -177,16 +195,21 @@ results.table(curves, "fig7_curves", digits=4)
 # ## Do the policies use what they measure?
 #
 # The *adaptation gain* of a policy is the regret of a copy that is shown no latencies, less its own: paired over
-# devices and starts, with the interval over devices. `mean_device` is another policy that cannot adapt.
+# devices and starts. `mean_device` is another policy that cannot adapt.
+#
+# **Table 5.10.** Adaptation gain, no tables of other devices, with its 95 % interval over devices.
 
 # %%
 gains = {name: summaries.difference(alone, blind_copy, name) for name, blind_copy in summaries.BLIND.items()}
 pd.DataFrame(gains, index=["adaptation gain", "low", "high"]).T.round(3)
 
 # %% [markdown]
-# What reinforcement learning adds to the controller, at equal information: regret of the supervised policy, and of
-# expected improvement with the same simulated devices, less the controller's. The controller is trained with three
-# seeds; intervals are over devices, with means over seeds, and over seeds. Training helps where all are above 0.
+# The controller is compared with two strategies that know the same: its own supervised policy, before reinforcement
+# learning, and expected improvement with the same simulated devices.
+#
+# **Table 5.11.** Regret of the other strategy less that of the controller. Reinforcement learning helps where the whole
+# interval is above 0. The controller is trained with three seeds. One interval is over devices, with means over seeds,
+# and one is over seeds.
 
 # %%
 rivals = [name for name in ("controller_supervised", BEST) if name in main]
@@ -198,7 +221,7 @@ for name in rivals:
 pd.DataFrame(added, index=["difference", "low", "high"]).T.round(3)
 
 # %% [markdown]
-# The controller of each seed, regret of the recommendation after ten measurements:
+# **Table 5.12.** Regret of the recommendation after ten measurements, for the controller of each seed.
 
 # %%
 seeds = comparison.at(alone)
@@ -207,7 +230,7 @@ values = ["inference_regret", "simple_regret", "inference_regret_robust"]
 seeds.pivot_table(index=["strategy", "seed"], values=values, sort=False).round(3)
 
 # %% [markdown]
-# By device, the best cell measured and the recommendation after ten measurements:
+# **By device.** Regret after ten measurements, of the best cell measured (first) and of the recommendation (second):
 
 # %%
 ten = comparison.at(regrets)
@@ -219,11 +242,14 @@ by_device = ten.pivot_table(index="strategy", columns="device", values="inferenc
 ax = plots.regret_heatmap(by_device.loc[table.index])
 
 # %% [markdown]
-# The whole distribution, and the probability that one search of the row's strategy recommends a better cell than one
-# of the column's on the same device:
+# **All searches.** The share of searches whose recommendation has at most the regret of the horizontal axis:
 
 # %%
 ax = plots.performance_profiles(summaries.profiles(regrets, np.linspace(0, 1.5, 151)))
+
+# %% [markdown]
+# **Table 5.13.** Probability that a search of the row's strategy recommends a better cell than a search of the column's
+# strategy on the same device. Below it, the same for the default strategy with its 95 % interval over devices.
 
 # %%
 shown = [name for name in ("random", "mean_device", "lut_evolution", "covariance_bound", "paper", "controller", BEST)
@@ -242,6 +268,9 @@ for rival in ("random", "paper", "controller"):
 # fifteen limits of HELP's table 4 and with CIFAR-100's scores: p alone, and with the number of parameters as a fourth
 # equal term, which needs no training either. Accuracy is FreeREA's published test accuracy if it is on this machine,
 # and the validation accuracy otherwise.
+#
+# **Table 5.14.** Accuracy in %, mean over the ten limits that HELP keeps and over all, and number of limits broken. The
+# score is the mean of $p$'s three terms and the number of parameters.
 
 # %%
 judges = limits.accuracies()
@@ -257,14 +286,14 @@ under = pd.concat([found["p and parameters"], limits.references(scores["p and pa
 limits.overview(under).round(2)
 
 # %% [markdown]
-# The same with p alone, as in the paper's reward:
+# **Table 5.15.** The same with $p$ alone, as in the paper's reward.
 
 # %%
 alone = pd.concat([found["p"], limits.references(scores["p"], accuracy)])
 limits.overview(alone).round(2)
 
 # %% [markdown]
-# And the best strategy with both scores, judged by validation accuracy:
+# **Table 5.16.** The default strategy with both scores, judged by validation accuracy.
 
 # %%
 of_best = {name: frame[frame["strategy"] == BEST] for name, frame in found.items()}
@@ -272,8 +301,8 @@ validation = {name: limits.judged(frame, judges["validation"]) for name, frame i
 pd.concat({name: limits.overview(frame) for name, frame in validation.items()}).round(2)
 
 # %% [markdown]
-# All limits: the best strategy's mean over starts, HELP's published results, and the most accurate cell within the
-# limit:
+# **Table 5.17.** All limits: latency in ms and accuracy in % of the default strategy (mean over starts), of HELP's
+# published results, and of the most accurate cell within the limit.
 
 # %%
 drawn = [BEST, "HELP (published)", "best accuracy within"]
@@ -291,7 +320,9 @@ results.figure(figure, "fig8_constrained", under[limits.COLUMNS])
 # ## Better scores
 #
 # The same fifteen limits with the default search and each named score (notebook 01 defines them). Nothing is trained
-# again: searches are given the score. Five starts a limit; twenty for p, as above.
+# again: searches are given the score. There are five starts for each limit, and twenty for $p$, as above.
+#
+# **Table 5.18.** As table 5.14, for each named score.
 
 # %%
 named = {"freerea": of_best["p"]} | {
@@ -306,7 +337,9 @@ pd.concat([by_name, references]).round(2)
 
 # %% [markdown]
 # NASFLAT's published points on the Pixel 2 come from twenty samples, and its limits are not stated. Its latencies are
-# the limits here, with ten measurements:
+# the limits here.
+#
+# **Table 5.19.** Latency in ms and CIFAR-100 accuracy in %, on the Pixel 2, after ten measurements.
 
 # %%
 points = limits.nasflat_cases()[:1] if quick else limits.nasflat_cases()
@@ -320,9 +353,12 @@ rivals = pd.concat([*ours, limits.nasflat_points()])
 rivals.pivot_table(index="limit_ms", columns="strategy", values=["latency_ms", "accuracy"], sort=False).round(2)
 
 # %% [markdown]
-# Accuracy lost within limits (notebook 01) where latency is known, and after ten measurements, without tables of other
-# devices. Means over limits, with 95 % intervals over devices; `none` is the share of searches in which no measured
-# cell kept the limit. To save time there is one search per device, data set, score and limit.
+# How much accuracy is lost within latency limits (notebook 01), if all latencies are known, and after ten measurements
+# without tables of other devices? To save time, there is one search for each device, data set, score and limit.
+#
+# **Table 5.20.** Accuracy lost in points of validation accuracy: mean over limits with its 95 % interval over devices.
+# An infinite number of measurements means that all latencies are known; `none` is the share of searches in which no
+# measured cell kept the limit. Below it, the accuracy that is lost because there are only ten measurements.
 
 # %%
 everything = accuracy_lost.tested_devices()[-2:] if quick else accuracy_lost.tested_devices()
@@ -340,8 +376,12 @@ added = {dataset: accuracy_lost.added(same_limits, dataset, "combined") for data
 pd.DataFrame(added, index=["added by ten measurements", "low", "high"]).T.round(2)
 
 # %% [markdown]
-# The front of latency and accuracy that ten measured cells reach: their hypervolume over that of the true front, above
-# the median cell's accuracy and below the slowest cell's latency. The searches maximise the reward with weight 1.
+# A search also gives a front of latency and accuracy: the measured cells for which no other one is both faster and
+# more accurate. Its hypervolume is the area that it dominates, above the accuracy of the median cell and below the
+# latency of the slowest cell. The searches maximise the reward with weight 1.
+#
+# **Table 5.21.** Hypervolume of the front of ten measured cells, over that of the true front; mean over devices with
+# its 95 % interval.
 
 # %%
 reached = accuracy_lost.fronts(everything)
@@ -351,6 +391,8 @@ fronts.set_index(["dataset", "score"]).round(3)
 
 # %% [markdown]
 # ## Goals of this project
+#
+# **Table 5.22.** The verdicts on the goals.
 
 # %%
 available = [d.name for d in tested]
@@ -393,10 +435,9 @@ results.goal("accuracy lost, 10", shown, [d.name for d in everything], most=most
 results.goals()
 
 # %% [markdown]
-# **What to see:** compare the protocols before the strategies. Tables of a device's relatives are worth much. Without
-# them, the strategies that know simulated devices keep most of their quality, because the structure of devices is known
-# even where no device is. `paper` edits one edge a measurement, knows other devices as independent Gaussians, and gains
-# little from what it measures.
+# **What to see:** compare the protocols before the strategies. Without tables of other devices, the strategies that
+# know simulated devices keep most of their quality. `paper` changes one edge with each measurement, knows other
+# devices as independent Gaussians, and gains little from what it measures.
 #
 # **What was chosen by looking at devices:** the widths of the simulated devices and the weights of known tables were
 # compared with twelve devices (`devices.DESIGN_DEVICES`), eleven of which are among the 17. The other six, which are
