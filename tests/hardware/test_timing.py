@@ -67,6 +67,14 @@ def test_one_disturbed_round_does_not_change_the_latency(machine):
     assert found.latency_ms == pytest.approx(2) and found.stable
 
 
+@pytest.mark.parametrize(("n_rounds", "latency_ms"), [(5, 40), (20, 2)])
+def test_more_rounds_outlast_a_disturbance_of_many_rounds(machine, n_rounds, latency_ms):
+    runs_a_round = 1 + timing.RUNS  # of 40 ms
+    network = machine.network("a", [40.0] * 5 * runs_a_round + [2.0])
+    (found,) = timing.interleaved([network], np.random.default_rng(0), n_rounds)
+    assert found.latency_ms == pytest.approx(latency_ms) and found.stable
+
+
 def test_an_unstable_latency_is_measured_again_and_then_flagged(machine):
     growing = [float(value) for value in np.geomspace(10, 1000, 60)]
     (found,) = timed(machine.network("a", growing))
