@@ -142,8 +142,8 @@ def on_resource(function: Callable[..., Result], *arguments: Any, address: str, 
                 try:
                     return future.result(timeout=WATCH_SECONDS)
                 except TimeoutError:
-                    if future.done():  # raised by the function itself
-                        raise
+                    if future.done():  # raised by the function itself, or it has ended since
+                        return future.result()
                 if chosen not in client.scheduler_info(n_workers=-1)["workers"]:
                     raise ConnectionError(lost)
         except (distributed.scheduler.KilledWorker, distributed.client.FutureCancelledError) as error:

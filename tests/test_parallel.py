@@ -1,6 +1,7 @@
 """Tasks on this machine's cores and on a cluster. `proxies/test_parts.py` has a cluster that loses a worker."""
 
 import concurrent.futures
+import contextlib
 import functools
 import os
 import signal
@@ -150,3 +151,23 @@ def test_all_calls_go_to_one_worker_and_a_lost_worker_is_an_error():
             os.kill(first, signal.SIGKILL)
             with pytest.raises(ConnectionError, match="the worker went away while it measured"):
                 lost.result()
+
+
+def test_a_call_that_ends_while_its_worker_is_looked_up_returns_its_result(monkeypatch):
+    class Future:
+        done = staticmethod(lambda: True)
+
+        @staticmethod
+        def result(timeout=None):
+            if timeout is not None:  # it ends right after the patience
+                raise TimeoutError
+            return 42
+
+    class Client:
+        scheduler_info = staticmethod(
+            lambda n_workers: {"workers": {"tcp://a:1": {"resources": {}, "host": "a", "name": 0}}}
+        )
+        submit = staticmethod(lambda function, *arguments, **settings: Future)
+
+    monkeypatch.setattr(parallel, "_client", lambda address: contextlib.nullcontext(Client))
+    assert parallel.on_resource(square, 3, address="tcp://a:8786", resource=None) == 42
