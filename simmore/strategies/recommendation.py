@@ -1,8 +1,8 @@
 """Which of the measured cells to recommend.
 
 The reward of a cell with score p and latency ℓ is ``r = p + weight · ℓ̄``. The inverse latency is
-``ℓ̄ = 1 − (ℓ − min ℓ) / (max ℓ − min ℓ)``, with extremes over all cells. Ten measurements do not show the range of a device's latencies, so a rule has to estimate it. Each rule
-names the information that it uses.
+``ℓ̄ = 1 − (ℓ − min ℓ) / (max ℓ − min ℓ)``, with extremes over all cells. Ten measurements do not show the range of a
+device's latencies, so a rule has to estimate it. Each rule names the information that it uses.
 """
 
 from __future__ import annotations
