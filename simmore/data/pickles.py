@@ -55,7 +55,7 @@ def _explained(file: str | Path) -> Iterator[None]:
 
 
 class _Restricted(pickle.Unpickler):
-    """An unpickler that finds no name."""
+    """An unpickler that refuses every class and function."""
 
     def find_class(self, module: str, name: str) -> Any:
         raise _Refused(f"{module}.{name}")
