@@ -59,9 +59,9 @@ def searches(
     tested
         Devices with the latency of all cells.
     source
-        What they are called in the column ``source``.
+        Their name in the column ``source``.
     n_starts
-        Random starts on each; each device has others.
+        Random starts per device; they differ from device to device.
     problem
         What is searched for; CIFAR-10 with the paper's reward if None.
     n_jobs
