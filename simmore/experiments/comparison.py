@@ -61,7 +61,7 @@ def blind_devices() -> list[devices.Device]:
 
 
 def known(protocol: str, device: devices.Device) -> Knowledge:
-    """What a strategy may know of other devices when it is judged on a device.
+    """Knowledge of other devices that a strategy may use when it is judged on a device.
 
     Raises
     ------
