@@ -81,7 +81,7 @@ def search(
         array ``(15625,)`` in NATS order, finite and not constant. The named scores have the distribution of p, so that
         `weight` means the same for each; an array keeps its own scale.
     max_params
-        Only cells with at most so many million parameters are recommended.
+        Largest number of parameters of a recommended cell, in millions.
     without
         Devices whose families are unknown to the strategy. If None: the device itself if it is the name of a stored
         table, because a search on it is an evaluation; nothing for a CSV or an object.

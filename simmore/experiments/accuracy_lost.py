@@ -118,7 +118,7 @@ def after_measurements(
     Returns
     -------
     pandas.DataFrame
-        The columns `COLUMNS`, a row a search. ``lost`` is NaN where no measured cell kept the limit.
+        The columns `COLUMNS`, a row per search. ``lost`` is NaN if no measured cell is within the limit.
     """
     rows = _run(_lost_by_searches, tested, names, datasets, (tuple(quantiles), n_starts, budget), n_jobs)
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -140,7 +140,7 @@ def fronts(
     Returns
     -------
     pandas.DataFrame
-        The columns `FRONT_COLUMNS`, a row a search.
+        The columns `FRONT_COLUMNS`, a row per search.
     """
     rows = _run(_fronts_of_searches, tested, names, datasets, (n_starts, budget), n_jobs)
     return pd.DataFrame(rows, columns=FRONT_COLUMNS)

@@ -1,4 +1,4 @@
-"""Calibration: how often the true range and the true regret are below what a search predicts.
+"""Calibration: how often the true range and the true regret are below the predictions of a search.
 
 Expected improvement searches devices whose tables are known, without tables of other devices. After some measurements,
 the samples of the posterior predict the range of the device, and the recommendation reports its expected regret. Both

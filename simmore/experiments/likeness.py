@@ -65,7 +65,7 @@ def within(
     Returns
     -------
     DataFrame
-        A row a device and operation: ``device, operation, latency_ms``, ``percentile`` of the latency and ``share``,
+        A row per device and operation: ``device, operation, latency_ms``, ``percentile`` of the latency and ``share``,
         ``share_percentile`` of its share among Ξ's (0 to 100); and ``within``, whether every share of the device
         lies in the central 99 % of Ξ's.
     """

@@ -85,7 +85,7 @@ def constrained(
     Returns
     -------
     pandas.DataFrame
-        A row a search: `COLUMNS`, ``start`` and ``arch``. Latency and accuracy are NaN and ``arch`` is −1 where a
+        A row per search: `COLUMNS`, ``start`` and ``arch``. Latency and accuracy are NaN and ``arch`` is −1 where a
         search found no cell within the limit.
     """
     grid = [(name, device, limit) for name in names for device, limit in cases]

@@ -179,7 +179,7 @@ def results() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def table(part: pd.DataFrame) -> pd.DataFrame:
-    """Mean regret with its interval over seeds, as text: a row a choice, a column a kind of devices and `sees`."""
+    """Mean regret with its interval over seeds, as text: rows are choices, columns are kinds of devices and `sees`."""
     by = ["choice", "kind", "sees"]
     seeds = part.pivot_table(index=by, columns="seed", values="regret", sort=False)
     found = statistics.interval(seeds.to_numpy().T)

@@ -28,7 +28,7 @@ _UNITS = {
 
 
 def _points(frame: pd.DataFrame, names: Sequence[str], ax: Axes) -> None:
-    """Regret by choice: a small mark a seed, a large one their mean, with and without seeing latencies."""
+    """Regret by choice: small marks are seeds, large ones their mean, with and without seeing latencies."""
     for sees, (label, colour, marker) in _SEES.items():
         for x, name in enumerate(names):
             own = frame[(frame["choice"] == name) & (frame["sees"] == sees)]
