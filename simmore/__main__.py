@@ -52,10 +52,10 @@ def measure_command(
     ] = "onnxruntime",
     precision: Annotated[str, typer.Option(help="fp32, or int8 in onnxruntime and openvino.")] = "fp32",
     threads: Annotated[int, typer.Option(help="Each on a core of its own.", callback=threads_allowed)] = 1,
-    batch: Annotated[int, typer.Option(help="Images a run.", callback=batch_of_images)] = 1,
+    batch: Annotated[int, typer.Option(help="Images per run.", callback=batch_of_images)] = 1,
     cores: Cores = "",
     limit_seconds: Annotated[
-        float, typer.Option(help="After which a cell counts as failed.", callback=time_limit)
+        float, typer.Option(help="Seconds after which a cell counts as failed.", callback=time_limit)
     ] = 120.0,
     dask: Annotated[str, typer.Option(help="Measure on a worker of this Dask scheduler.")] = "",
     resource: Annotated[str, typer.Option(help="A worker with this label.")] = "",
@@ -90,7 +90,7 @@ def measure_command(
 
 @app.command("score")
 def score_command(cells: Cells, dataset: Dataset = "cifar10", score: Score = "freerea", json: Json = False) -> None:
-    """Compute the training-free scores of cells; they get the numbers of the stored table."""
+    """Compute the training-free scores of cells. The values are those of the stored table."""
     import simmore
 
     table = simmore.score(cells, dataset, terms=score)
@@ -179,7 +179,7 @@ def outdated_command(
     figures: list[str],
     quick: Annotated[bool, typer.Option(help="Figures of a quick run are wanted.")] = False,
 ) -> None:
-    """Print which of some figures in a folder are missing, of the other kind of run, or of other tables."""
+    """Print the figures in a folder that are missing, from the other kind of run, or from other tables."""
     from simmore.experiments import record
 
     print(*record.outdated(folder, figures, quick=quick))
@@ -283,14 +283,14 @@ def _notes() -> Iterator[None]:
 
 def main() -> None:
     """Run a command. Wrong input is one sentence on the error stream, and exit status 2; an interruption is 130."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is cleaned up after Ctrl-C is so after SIGTERM
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM cleans up as Ctrl-C does
     try:
         with _notes():
             status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
         print(end="", flush=True)
     except KeyboardInterrupt:
         status = 130
-    except BrokenPipeError:  # whoever reads the output has ended, as `head` does
+    except BrokenPipeError:  # the reader of the output has ended, for example `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes once more when it ends
         status = 1
     except TyperException as error:  # an option's value, or an unknown option

@@ -54,13 +54,13 @@ def search(
     max_params: float | None = None,
     without: Iterable[str] | None = None,
 ) -> Search:
-    """Search a cell that is fast on a device and scores well, from at most `budget` measured cells.
+    """Search for a cell that is fast on a device and scores well, from at most `budget` measured cells.
 
     Parameters
     ----------
     device
-        Name of a device, path of a CSV, or any object with ``name`` and ``latency_ms(archs)``. An object whose
-        ``measured`` is a mask of cells, as of a table that lacks some, is asked for no other cells.
+        Name of a device, path of a CSV, or any object with ``name`` and ``latency_ms(archs)``. If the object has a mask
+        of cells ``measured``, the search asks for no other cells.
     strategy
         Name of a strategy (``simmore strategies`` lists them), a ``.safetensors`` policy, or an object with ``ask``;
         expected improvement if None.
@@ -81,10 +81,10 @@ def search(
         array ``(15625,)`` in NATS order, finite and not constant. The named scores have the distribution of p, so that
         `weight` means the same for each; an array keeps its own scale.
     max_params
-        Only cells with at most so many million parameters are recommended.
+        Largest number of parameters of a recommended cell, in millions.
     without
-        Devices whose families the strategy may know nothing of. If None: the device itself where it is given by the
-        name of a stored table, because a search on it is an evaluation; nothing for a CSV or an object.
+        Devices whose families are unknown to the strategy. If None: the device itself if it is the name of a stored
+        table, because a search on it is an evaluation; nothing for a CSV or an object.
 
     Returns
     -------
@@ -94,15 +94,15 @@ def search(
     Raises
     ------
     ValueError
-        For what cannot be searched, with the reason.
+        For an input that cannot be searched, with the reason.
     MeasurementFailed
         If the device fails.
 
     Warns
     -----
     InputWarning
-        If the latency limit is outside the range of a table, as seconds given for milliseconds are; for a CSV, what
-        was ignored, combined or assumed.
+        If the latency limit is outside the range of a table, for example because it is in seconds; for a CSV, if
+        something was ignored, combined or assumed.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def search(
 
 
 def check_limit(device: Device, max_latency_ms: float | None) -> None:
-    """Warn of a latency limit that no cell of a table keeps, or that every cell keeps."""
+    """Warn if no cell of a table is within a latency limit, or if every cell is."""
     if max_latency_ms is None or not isinstance(device, devices.TableDevice | devices.AdditiveDevice):
         return
     latency_ms = devices.whole_table(device)
@@ -141,7 +141,7 @@ def check_limit(device: Device, max_latency_ms: float | None) -> None:
 
 
 def evaluated_names(device: str | Path | Device) -> tuple[str, ...]:
-    """What a search on a stored table must not know: the device itself. Nothing for a user's device."""
+    """Devices that a search may not use: a stored table itself; none for a user's device."""
     if not isinstance(device, str) or device not in devices.NAMES:
         return ()
     return (device.removesuffix("_lut"),)

@@ -1,4 +1,4 @@
-"""Files: read with a bound on their size; written whole or not at all; what an earlier run kept, if it is intact."""
+"""Files: reading with a bound on the size, atomic writing, and results that an earlier run kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Kept = TypeVar("Kept")
 def replace(path: Path, content: bytes) -> None:
     """Write a file in one step: under another name first, flushed to the disk, then renamed.
 
-    Of several writers of one file, in processes or threads, the last one's content stands, whole.
+    If several processes or threads write one file, it holds the complete content of the last one.
 
     Raises
     ------
@@ -75,14 +75,14 @@ def read(path: Path, max_bytes: int, expected: str) -> bytes:
 
 
 def read_kept(path: Path, parse: Callable[[bytes], Kept]) -> Kept | None:
-    """What an earlier run kept in a file: a checkpoint, a part of a job, a record.
+    """Read a result that an earlier run kept in a file: a checkpoint, a part of a job, a record.
 
     Parameters
     ----------
     path
         The file.
     parse
-        Makes a result of the file's content, and raises any exception if the content is not what belongs there.
+        Makes a result of the file's content; raises any exception if the content is wrong.
 
     Returns
     -------

@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 PATIENCE_SECONDS = 10.0  # with a scheduler that does not answer
 RETRIES = 3  # of a task that fails on a cluster
-WATCH_SECONDS = 1.0  # between two looks of a process at whether its parent is still there
+WATCH_SECONDS = 1.0  # between two checks of a process that its parent is alive
 
 
 def unordered(
@@ -165,8 +165,8 @@ def _client(address: str) -> Iterator[Any]:
         with client:
             yield client
         return
-    # The half-made client closes itself as soon as nothing refers to it, as the error did. It would otherwise wait at
-    # the end of this process, for twice the patience.
+    # The unfinished client closes itself when nothing refers to it; until now the error did. Otherwise it would wait
+    # at the end of this process, for twice the patience.
     gc.collect()
     raise ConnectionError(problem)
 

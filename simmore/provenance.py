@@ -1,4 +1,4 @@
-"""What made a result: the commit, the machine and the versions of packages."""
+"""Provenance of a result: the commit, the machine and the versions of packages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from simmore import paths
 
-_INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "amx_tile", "asimd")  # that change the speed of networks
+_INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "amx_tile", "asimd")  # extensions that change the speed of networks
 
 
 def commit() -> str:

@@ -1,4 +1,4 @@
-"""What commands print: text for people, or one JSON object."""
+"""Output of the commands: text, or one JSON object."""
 
 from __future__ import annotations
 

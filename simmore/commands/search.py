@@ -71,7 +71,7 @@ def search_command(
     dask: Annotated[str, typer.Option(help="With --live: measure on a worker of this Dask scheduler.")] = "",
     resource: Annotated[str, typer.Option(help="With --dask: a worker with this label.")] = "",
 ) -> None:
-    """Search a cell for one device and print the recommendation. Exit status 1: no measured cell keeps the limits."""
+    """Search a device and print the recommended cell. Exit status 1: no measured cell keeps the limits."""
     from simmore import api, devices
     from simmore.commands import output
     from simmore.files import check_writable

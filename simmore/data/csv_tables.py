@@ -84,7 +84,7 @@ def measured_csv(path: str | Path) -> tuple[NDArray[np.int64], NDArray[np.float6
     Returns
     -------
     archs : (n,) int64
-        NATS indices of the measured cells, a row each; a cell may come again.
+        NATS indices of the measured cells, one per row; a cell may appear more than once.
     latency_ms : (n,) float64
         Latency in ms; inf for a cell that failed.
 

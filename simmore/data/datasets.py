@@ -1,4 +1,4 @@
-"""The data sets of NATS-Bench, and what each asks of a network."""
+"""The data sets of NATS-Bench, with their image sizes and numbers of classes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from simmore.errors import DataError
 
 
 class Task(NamedTuple):
-    """What a data set asks of a network."""
+    """Image size and number of classes of a data set."""
 
     size: int
     """Height and width of an image, in pixels."""
@@ -31,7 +31,7 @@ def task(dataset: str) -> Task:
     Raises
     ------
     DataError
-        For an unknown name, with the known ones.
+        For an unknown name; the message lists the known ones.
     """
     if dataset not in DATASETS:
         raise DataError(f"There is no data set {dataset!r}: choose one of {', '.join(DATASETS)}.")

@@ -55,7 +55,7 @@ def _explained(file: str | Path) -> Iterator[None]:
 
 
 class _Restricted(pickle.Unpickler):
-    """An unpickler that finds no name."""
+    """An unpickler that refuses every class and function."""
 
     def find_class(self, module: str, name: str) -> Any:
         raise _Refused(f"{module}.{name}")
@@ -165,8 +165,8 @@ def untrusted_loads(content: bytes, file: str | Path = "the pickle") -> Any:
     -------
     object
         Built of None, numbers below 2⁶³, texts, bytes, lists, tuples, sets, dicts (OrderedDict becomes dict) and numpy
-        arrays of numbers. It is a tree: no container is in two places, so that whoever reads it takes time and memory
-        in proportion to the file. Keys are scalars or tuples of scalars.
+        arrays of numbers. It is a tree: no container is in two places, so that reading it takes time and memory in
+        proportion to the file. Keys are scalars or tuples of scalars.
 
     Raises
     ------

@@ -67,8 +67,7 @@ _SOURCES = {  # first folder of a path: kind of table, folders in its name, unit
 BENCHMARKED = ("onnxruntime_fp32", "onnxruntime_int8", "openvino_fp32", "litert_fp32")
 """Names of the benchmarked runtimes, which this project measured: a runtime and a precision."""
 BLIND: tuple[str, ...] = ("torch_fp32", "onnxruntime_fp32_batch8")
-"""Names of measured samples of cells, for a blind test: nobody looks at results of searches on them before the design
-of the in-context controller is frozen. No prior, figure or search uses them."""
+"""Names of measured samples of cells, for a blind test: no prior, training or design choice uses them."""
 
 
 def _pinned_tables() -> Iterator[tuple[str, Table]]:

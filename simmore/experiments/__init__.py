@@ -1,1 +1,1 @@
-"""What the notebooks run."""
+"""The experiments that the notebooks run."""

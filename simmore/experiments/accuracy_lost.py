@@ -1,9 +1,9 @@
-"""What a training-free score costs in accuracy: the accuracy lost within latency limits, and the front reached.
+"""Accuracy that a training-free score costs: the accuracy lost within latency limits, and the front reached.
 
 A user wants the most accurate cell that is fast enough. For each device, a limit is a quantile of its latencies. The
-*accuracy lost* is the validation accuracy of the most accurate cell within the limit, less that of the recommendation.
-The recommendation is the cell with the highest score within the limit, where the latency of every cell is known; or
-what a search recommends after a few measurements, without tables of other devices.
+*accuracy lost* is the validation accuracy of the most accurate cell within the limit, minus that of the recommendation.
+If the latency of every cell is known, the recommendation is the cell with the highest score within the limit.
+Otherwise it is the result of a search with a few measurements, without tables of other devices.
 
 The *front* that a search reaches is the hypervolume that its measured cells dominate in the plane of latency and
 accuracy, relative to what all cells dominate. It counts accuracies above the median cell's, and latencies below the
@@ -29,7 +29,7 @@ from simmore.strategies import BEST, BUDGET, Problem, recommendation
 QUANTILES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 """Limits, as quantiles of a device's latencies."""
 SEARCHED = ("freerea", "combined")
-"""Named scores that searches are compared with."""
+"""Named scores that searches use."""
 COLUMNS = ["dataset", "score", "device", "quantile", "measurements", "start", "lost"]
 FRONT_COLUMNS = ["dataset", "score", "device", "start", "measurements", "hypervolume"]
 
@@ -118,7 +118,7 @@ def after_measurements(
     Returns
     -------
     pandas.DataFrame
-        The columns `COLUMNS`, a row a search. ``lost`` is NaN where no measured cell kept the limit.
+        The columns `COLUMNS`, a row per search. ``lost`` is NaN if no measured cell is within the limit.
     """
     rows = _run(_lost_by_searches, tested, names, datasets, (tuple(quantiles), n_starts, budget), n_jobs)
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -140,7 +140,7 @@ def fronts(
     Returns
     -------
     pandas.DataFrame
-        The columns `FRONT_COLUMNS`, a row a search.
+        The columns `FRONT_COLUMNS`, a row per search.
     """
     rows = _run(_fronts_of_searches, tested, names, datasets, (n_starts, budget), n_jobs)
     return pd.DataFrame(rows, columns=FRONT_COLUMNS)
@@ -218,7 +218,7 @@ def by_quantile(frame: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     frame
-        Of `known_latency` or `after_measurements`, or both.
+        Result of `known_latency` or `after_measurements`, or both.
 
     Returns
     -------
@@ -235,7 +235,7 @@ def summary(frame: pd.DataFrame, value: str = "lost") -> pd.DataFrame:
     Parameters
     ----------
     frame
-        Of `known_latency`, `after_measurements` or `fronts`.
+        Result of `known_latency`, `after_measurements` or `fronts`.
     value
         The column that is averaged.
 

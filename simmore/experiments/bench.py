@@ -82,7 +82,7 @@ def _environment(n: int = 64, steps: int = 2_000) -> _ROWS:
                 env.reset()
         return steps / (time.perf_counter() - started)
 
-    # in turns, so that a drift of the machine's speed falls on both
+    # interleaved, so that a drift of the machine's speed affects both
     pairs = np.array([(vectorised(), one_at_a_time()) for _ in range(5)])
     many, single = np.median(pairs, axis=0)
     return [
@@ -126,7 +126,7 @@ def _live() -> _ROWS:
 
 
 def _figures() -> _ROWS:
-    """`make figures` from nothing but the set-up, into a temporary folder, with the memory of all its processes."""
+    """`make figures` after the set-up, into a temporary folder: its time, and the memory of all its processes."""
     import psutil
 
     with tempfile.TemporaryDirectory() as folder:

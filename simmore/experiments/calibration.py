@@ -1,4 +1,4 @@
-"""Calibration: how often the true range and the true regret are below what a search predicts.
+"""Calibration: how often the true range and the true regret are below the predictions of a search.
 
 Expected improvement searches devices whose tables are known, without tables of other devices. After some measurements,
 the samples of the posterior predict the range of the device, and the recommendation reports its expected regret. Both
@@ -59,9 +59,9 @@ def searches(
     tested
         Devices with the latency of all cells.
     source
-        What they are called in the column ``source``.
+        Their name in the column ``source``.
     n_starts
-        Random starts on each; each device has others.
+        Random starts per device; they differ from device to device.
     problem
         What is searched for; CIFAR-10 with the paper's reward if None.
     n_jobs

@@ -15,7 +15,7 @@ from simmore.experiments import limits, prediction
 
 NOT_EVALUATED = "not evaluated"
 NOT_TESTED = "not tested: HELP was not run"
-ADDITIVE = 0.999  # R² of a fit of operation latencies from which on a table counts as a sum of operations
+ADDITIVE = 0.999  # a table is additive if a sum of operation latencies fits it with at least this R²
 
 _NATS = "NATS-Bench accuracies; own scores"
 _HELP = "HELP's and HW-NAS-Bench's tables; own scores"
@@ -43,7 +43,7 @@ class Claim:
     data
         Which data our figure comes from.
     judge
-        Of the measured values, by name: the verdict, one of `Table.verdicts`.
+        Function of the measured values, by name, that returns one of `Table.verdicts`.
     needs
         Devices whose tables the figure is about. If one is missing, the claim is not evaluated.
     devices
@@ -240,11 +240,11 @@ class Table:
     file, heading
         Its name in the folder of the figures, and its title.
     columns
-        Of the CSV.
+        Columns of the CSV.
     verdicts
-        What `Claim.judge` gives; `NOT_EVALUATED` where tables are missing.
+        Results of `Claim.judge`; the verdict is `NOT_EVALUATED` if tables are missing.
     entries
-        By id.
+        Claims or goals by id.
     """
 
     file: str
@@ -261,15 +261,15 @@ class Table:
         Parameters
         ----------
         key
-            Of `entries`.
+            Key of `entries`.
         notebook
-            Which enters it.
+            Name of the notebook that enters the row.
         ours
             Our figure, as text.
         available
             Names of the devices that the figure was computed with.
         values
-            What `Claim.judge` is called with.
+            Arguments of `Claim.judge`.
         """
         claim = self.entries[key]
         missing = [name for name in claim.needs if name not in set(available)]
@@ -281,7 +281,7 @@ class Table:
         return {column: facts[column] for column in self.columns}
 
     def enter(self, rows: pd.DataFrame, table: bytes | None = None) -> str:
-        """The CSV as text: a table that was kept, with rows in the place of those of the same notebook or id."""
+        """The CSV as text: the rows replace those of an earlier table that have the same notebook or id."""
         order = {str(key): k for k, key in enumerate(self.entries)}
         rows = rows.assign(id=rows["id"].astype(str))
         if table is not None:

@@ -1,4 +1,4 @@
-"""All strategies with equal budgets, from the same random starts, judged by the full tables.
+"""Comparison of all strategies: equal budgets, the same random starts, regrets from the full tables.
 
 `searches` is the one loop over starts. `compare` turns its results into regrets, and keeps finished parts. A *protocol*
 says which devices are searched, and what a strategy may know of others (`PROTOCOLS`).
@@ -43,7 +43,7 @@ MAIN = (
     *("controller_supervised", "controller_blind", catalogue.BEST),
 )
 """The strategies that are compared under every protocol."""
-PUBLISHED_STARTS = 7  # of a case whose single searches are published: all of them would be a large file
+PUBLISHED_STARTS = 7  # whose searches are published one by one: those of all starts would be a large file
 _CODE = (  # what a search runs; of `rl`, training is not part of it
     *("space", "data", "proxies", "devices", "models", "strategies", "experiments/comparison.py"),
     *("rl/mdp.py", "rl/policy.py", "rl/context.py"),
@@ -61,7 +61,7 @@ def blind_devices() -> list[devices.Device]:
 
 
 def known(protocol: str, device: devices.Device) -> Knowledge:
-    """What a strategy may know of other devices when it is judged on a device.
+    """Knowledge of other devices that a strategy may use when it is judged on a device.
 
     Raises
     ------
@@ -84,7 +84,7 @@ class Case:
     strategy
         A name of the catalogue, or `TARGET_ONLY`.
     device, problem
-        What is searched, and for what.
+        The device that is searched, and the problem.
     protocol
         A key of `PROTOCOLS`.
     n_starts, budget, seed
@@ -109,7 +109,7 @@ class Case:
         return f"{name}/{self.training}" if self.training else name
 
     def digest(self) -> str:
-        """Depends on all that the result depends on: code, scores, device, other devices' tables and policies."""
+        """Digest of all that the result depends on: code, scores, device, other devices' tables and policies."""
         entry, knows = catalogue.entry(self.entry_name), known(self.protocol, self.device)
         prior = None if entry.knows == catalogue.NOTHING else asdict(catalogue.prior(entry.knows, knows))
         mean = knows.mean_device if entry.knows == catalogue.TABLES else None
@@ -209,8 +209,8 @@ def compare(
         ``protocol, strategy, device, start, seed`` (of the training), ``budget, arch`` (the recommendation),
         ``n_measured``, and the
         normalised regret of the recommendation (``inference_regret``) and of the best cell measured (``simple_regret``)
-        after each number of measurements. ``inference_regret_robust`` and ``simple_regret_robust`` are the same by the
-        robust range (`devices.bounds`). On a table that lacks cells, regrets are over the cells that it has.
+        after each number of measurements. ``inference_regret_robust`` and ``simple_regret_robust`` use the robust range
+        (`devices.bounds`) instead. On a table that lacks cells, regrets are over the cells that it has.
     """
     folder, tested = folder or paths.BUILD / "comparison", list(tested)
     tasks, parts = [], {}

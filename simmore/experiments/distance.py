@@ -19,7 +19,7 @@ from simmore.strategies import BUDGET, Problem
 
 WIDTHS = (0.5, 1.0, 2.0, 4.0)
 SHARES = (0.25, 0.5, 0.75, 1.0)
-_NEIGHBOURS = 1_000  # draws of Ξ, the nearest of which the distance is to
+_NEIGHBOURS = 1_000  # devices sampled from Ξ; the distance is to the nearest one
 COLUMNS = ["kind", "device", "amount", "distance", "strategy", "start", "inference_regret", "simple_regret"]
 
 

@@ -28,7 +28,7 @@ def episode(
     steps
         Number of actions.
     seed
-        Of the device, the start cell and the actions.
+        Seed of the device, the start cell and the actions.
 
     Returns
     -------

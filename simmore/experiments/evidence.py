@@ -19,15 +19,15 @@ _LOWER_IS_BETTER = ("latency_percentile",)
 def random_cells(
     sampler: devices.SyntheticDevices, score: NDArray[np.float64], *, n: int = 100_000, seed: int = 0
 ) -> dict[str, float]:
-    """Expectation of a training curve's metrics for uniformly random cells, as a policy of random edits has them.
+    """Expected metrics of a training curve for uniformly random cells, which a policy of random edits visits.
 
     Parameters
     ----------
     sampler, score
         Ξ, and p of all cells ``(15625,)``.
     n, seed
-        Synthetic devices that the inverse latency is averaged over. For each of them, and in all other metrics, the
-        expectation over cells is exact.
+        Synthetic devices that the inverse latency is averaged over, and their seed. For each of them, and in all other
+        metrics, the expectation over cells is exact.
 
     Returns
     -------
@@ -56,9 +56,9 @@ def training_gain(curves: pd.DataFrame, expected: dict[str, float], *, last: int
     curves
         ``seed``, ``timestep`` and the metrics, a row per evaluation.
     expected
-        Of random cells, by metric (`random_cells`).
+        Metrics of random cells, by name (`random_cells`).
     last
-        Evaluations.
+        Number of evaluations.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def return_drift(curves: pd.DataFrame, *, last: int = PLATEAU) -> statistics.Int
 def own_against_others(
     searches: pd.DataFrame, tested: Sequence[devices.Device], score: NDArray[np.float64]
 ) -> pd.DataFrame:
-    """Regret on a device of the recommendation made for it, and of those that the same policy makes for the others.
+    """Regret on each device of the recommendation for it, and of the recommendations for the other devices.
 
     Parameters
     ----------

@@ -48,24 +48,24 @@ def kendall(latency_ms: Mapping[str, NDArray[np.float64]]) -> pd.DataFrame:
 def within(
     distribution: SyntheticDevices, tested: Sequence[Device], *, n: int = 100_000, seed: int = 0
 ) -> pd.DataFrame:
-    """Where a device's operations lie among those that Ξ draws, as they are and relative to one another.
+    """Percentiles of a device's operation latencies, and of their shares, among devices that are sampled from Ξ.
 
-    A search sees latencies relative to the first that it measures, so a device that is ten times as fast as any other
-    may still be within Ξ in all that matters: its operations' shares of their sum.
+    A search sees only latencies relative to its first one. So a device that is ten times as fast as any other may still
+    be within Ξ: what matters are the operations' shares of their sum.
 
     Parameters
     ----------
     distribution
         Ξ.
     tested
-        Devices, as their single-operation cells are (`devices.operation_latencies`).
+        Devices, with operation latencies from their single-operation cells (`devices.operation_latencies`).
     n, seed
         Synthetic devices drawn, and the seed of the draw.
 
     Returns
     -------
     DataFrame
-        A row a device and operation: ``device, operation, latency_ms``, ``percentile`` of the latency and ``share``,
+        A row per device and operation: ``device, operation, latency_ms``, ``percentile`` of the latency and ``share``,
         ``share_percentile`` of its share among Ξ's (0 to 100); and ``within``, whether every share of the device
         lies in the central 99 % of Ξ's.
     """

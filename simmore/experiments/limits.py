@@ -44,9 +44,9 @@ COLUMNS = ["strategy", "device", "limit_ms", "latency_ms", "accuracy", "n_measur
 
 
 def score_with_parameters(dataset: str = "cifar100") -> NDArray[np.float64]:
-    """Score p with the number of parameters as a fourth term of equal weight, ``(15625,)``: still nothing is trained.
+    """Score p with the number of parameters as a fourth term of equal weight, ``(15625,)``; still training-free.
 
-    Under a limit, latency keeps cells small, and the score has to rank them.
+    A latency limit already keeps cells small; the score only has to rank them.
     """
     return (3 * proxies.stored_score(dataset) + proxies.normalise(data.parameters(dataset))) / 4
 
@@ -61,7 +61,7 @@ def accuracies(dataset: str = "cifar100") -> dict[str, NDArray[np.float64]]:
 
 
 def cases() -> list[tuple[devices.Device, float]]:
-    """HELP's devices and limits whose tables are on this machine; without any, NATS-Bench's GPU at three of its own."""
+    """HELP's devices and limits whose tables are on this machine; else NATS-Bench's GPU at three quantiles."""
     measured = {device.name: device for device in devices.available(dict.fromkeys(name for name, _ in HELP))}
     if measured:
         return [(measured[name], limit) for name, limit in HELP if name in measured]
@@ -85,7 +85,7 @@ def constrained(
     Returns
     -------
     pandas.DataFrame
-        A row a search: `COLUMNS`, ``start`` and ``arch``. Latency and accuracy are NaN and ``arch`` is −1 where a
+        A row per search: `COLUMNS`, ``start`` and ``arch``. Latency and accuracy are NaN and ``arch`` is −1 where a
         search found no cell within the limit.
     """
     grid = [(name, device, limit) for name in names for device, limit in cases]
@@ -155,7 +155,7 @@ def kept_by_help(frame: pd.DataFrame) -> pd.DataFrame:
 def overview(frame: pd.DataFrame) -> pd.DataFrame:
     """By strategy: mean accuracy (%) over limits, mean measurements, limits broken, share of searches without a result.
 
-    ``all`` is over all limits, ``kept`` over the ten that HELP kept; each limit counts once, however many searches.
+    ``all`` is over all limits, ``kept`` over the ten that HELP kept; all limits have equal weight.
     """
     by_limit = frame.assign(none=frame["accuracy"].isna()).groupby(["strategy", "device", "limit_ms"], sort=False)
     means = by_limit[["accuracy", "n_measured", "violates_limit", "none"]].mean().reset_index()

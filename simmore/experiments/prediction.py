@@ -22,7 +22,7 @@ from simmore.models.posterior import Posterior
 from simmore.models.prior import Prior, from_tables
 from simmore.models.simulated import SOURCE, simulated_prior
 
-# HELP's split (Lee et al. 2021): the methods that know other devices know these.
+# HELP's split (Lee et al. 2021): methods that use other devices use the training devices.
 TRAIN_DEVICES = (
     *("1080ti_1", "1080ti_32", "1080ti_256", "silver_4114", "silver_4210r"),
     *("samsung_a50", "pixel3", "essential_ph_1", "samsung_s7"),
@@ -46,7 +46,7 @@ SPLITS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 _SIMULATED, _MIXTURE = "simulated devices, no tables (ours)", "mixture of devices (ours)"
 SAMPLES = (2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 DRAWS = 20
-_LINEAR_NOISE = 0.08  # residual of the linear model, relative to the mean latency
+_LINEAR_NOISE = 0.08  # noise scale of the linear model, relative to the mean latency
 _COSTLY = 100  # samples above which a quarter of the draws is enough: they differ little by then
 
 Method = Callable[[NDArray[np.int64], NDArray[np.float64]], NDArray[np.float64]]
@@ -192,7 +192,7 @@ def few_shot(
 
 
 def across_classes(*, samples: Sequence[int] = (10, 20), draws: int = DRAWS, n_jobs: int = -1) -> pd.DataFrame:
-    """Predict devices whose whole class of hardware is unlike the known devices (`SPLITS`), from random samples.
+    """Predict devices of other classes of hardware than the known devices (`SPLITS`), from random samples.
 
     Returns
     -------

@@ -23,7 +23,7 @@ DRAWN = "drawn"  # class of a device that is not real
 _REFERENCE = "nor_conv_3x3"  # the operation that shares are relative to
 _FITTED = 1_000  # cells that the additive model is fitted to
 _SLOWEST = 0.999  # quantile
-_DECIMALS = 6  # of the noise: rounding errors of floating-point numbers are no noise
+_DECIMALS = 6  # of the noise: removes rounding errors of floating-point numbers
 _CHUNK = 200  # devices that are simulated together: bounds the memory
 _CLASS = {family: name for name, families in devices.CLASSES.items() for family in families}
 
@@ -155,7 +155,7 @@ def percentiles(frame: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     frame
-        Of `checks`.
+        Result of `checks`.
 
     Returns
     -------
@@ -188,7 +188,7 @@ def typical(found: pd.DataFrame, by: str, *, level: float = 0.95) -> pd.DataFram
     Parameters
     ----------
     found
-        Of `percentiles`.
+        Result of `percentiles`.
     by
         ``statistic``, ``device`` or ``class``: what the rows are.
     level

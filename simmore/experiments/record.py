@@ -31,9 +31,9 @@ class Recorder:
     notebook
         Its name, such as ``01_proxy_accuracy``.
     folder
-        Where figures go.
+        Folder of the figures.
     seed
-        The notebook's seed, for the record.
+        The notebook's seed, for the provenance.
     quick
         Whether this is a quick run; noted beside every figure.
     """

@@ -41,7 +41,7 @@ class Disturbed:
     Attributes
     ----------
     truth_ms
-        Latencies that answers are judged by, ``(cells,)``: infinite for a cell that fails.
+        Latencies that recommendations are judged by, ``(cells,)`` in ms: infinite for a cell that fails.
     """
 
     name = "disturbed"
@@ -75,8 +75,8 @@ def regrets(
     Returns
     -------
     pandas.DataFrame
-        ``kind, amount, strategy, device, start, inference_regret``, a row per search; regrets are normalised, and by
-        the latencies without disturbance.
+        ``kind, amount, strategy, device, start, inference_regret``, a row per search; regrets are normalised and
+        use latencies without disturbance.
     """
     settings = [(kind, amount) for kind, amounts in DISTURBANCES.items() for amount in amounts]
     tasks = list(product(names, tested, settings))

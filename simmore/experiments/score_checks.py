@@ -57,8 +57,8 @@ def sample_scores(
 def scoring_seconds(archs: Sequence[int], dataset: str = "cifar10", *, alone: bool = False) -> tuple[float, float]:
     """Processor seconds of one thread for the scores of all given cells: fast, and by the plain definitions.
 
-    A cell has its share of the seconds of its canonical form, whose cells are scored together in a job over all cells;
-    `alone`, it has all of them. Building the plain networks does not count.
+    A job over all cells scores cells of one canonical form together, so a cell counts with its share of their seconds.
+    With `alone`, it counts with all of them. The time to build the plain networks is not included.
     """
     with needs("torch"):
         import torch

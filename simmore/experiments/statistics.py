@@ -33,7 +33,7 @@ def interval(values: ArrayLike, statistic: Statistic | None = None, *, level: fl
     values
         ``(n, …)``: n independent units along the first axis, such as seeds, starts, draws or groups of cells.
     statistic
-        Of values ``(m, …)`` to a number or an array; the mean over the first axis if None.
+        Function of values ``(m, …)`` that returns a number or an array; the mean over the first axis if None.
 
     Raises
     ------

@@ -63,9 +63,9 @@ def difference(
 def difference_over_seeds(
     frame: pd.DataFrame, worse: str, better: str, budget: int = BUDGET, column: str = "inference_regret"
 ) -> statistics.Interval:
-    """The same difference with its interval over the training seeds of the better one.
+    """`difference`, with its interval over the training seeds of the better strategy.
 
-    The other strategy is paired by seed if it has as many trainings.
+    The seeds of the other strategy are paired with these if it has as many.
     """
     one, other = (
         frame[(frame["strategy"] == name) & (frame["budget"] == budget)].groupby("seed")[column].mean().to_numpy()

@@ -1,8 +1,8 @@
-"""What the choices of the paper's training do: the width of Ξ, and T, γ and the history.
+"""Effects of choices in the paper's training: the width of Ξ, the horizon T, the discount γ and the history.
 
 The paper leaves open how diverse Ξ should be, and does not compare values of T, γ and the history. Policies of each
 choice are trained with three seeds, as long as the paper's, and judged on devices inside and outside of Ξ. Each policy
-is judged once more without seeing latencies: what it gains by measuring is the difference.
+is also judged without seeing latencies. The difference is its gain from measuring.
 
 The trainings take half an hour on two cores, so their results are a table of the package (`TABLE`).
 """
@@ -88,7 +88,7 @@ def bounded() -> entropy.BoundedDevices:
 
 
 def judged_on() -> dict[str, list[Device]]:
-    """Devices by kind: drawn from Ξ, additive ones of any costs between the extremes of the 18, and measured ones."""
+    """Devices by kind: from Ξ; additive with any operation latencies between the paper's extremes; measured."""
     rng, counts = np.random.default_rng(0), devices.all_operation_counts()
     drawn: dict[str, mdp.DeviceSampler] = {"inside Ξ": SyntheticDevices.fit(), "any costs": bounded().uniform()}
     found: dict[str, list[Device]] = {}
@@ -117,7 +117,7 @@ def regrets(policy: Policy, device: Device, score: NDArray[np.float64], *, sees:
     sees
         False: the policy is shown the latency of the first cell at every step.
     seed
-        Of the start cells and the actions.
+        Seed of the start cells and the actions.
     """
     rng, table = np.random.default_rng(seed), devices.whole_table(device)
     rewards = devices.reward(score, table)
@@ -179,7 +179,7 @@ def results() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def table(part: pd.DataFrame) -> pd.DataFrame:
-    """Mean regret with its interval over seeds, as text: a row a choice, a column a kind of devices and `sees`."""
+    """Mean regret with its interval over seeds, as text: rows are choices, columns are kinds of devices and `sees`."""
     by = ["choice", "kind", "sees"]
     seeds = part.pivot_table(index=by, columns="seed", values="regret", sort=False)
     found = statistics.interval(seeds.to_numpy().T)

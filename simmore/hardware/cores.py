@@ -100,7 +100,7 @@ def _folder() -> Path:
 def _lock(name: str) -> FileLock:
     """A lock that every user of this machine can take."""
     folder, file = _folder(), _folder() / f"{name}.lock"
-    for path, mode in ((folder, 0o777), (file, 0o666)):  # whoever is first makes them, and opens them to all
+    for path, mode in ((folder, 0o777), (file, 0o666)):  # the first process makes them, and opens them to all users
         if not path.exists():
             with contextlib.suppress(FileExistsError):
                 path.mkdir() if path is folder else path.touch(exist_ok=False)

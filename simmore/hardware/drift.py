@@ -1,9 +1,9 @@
 """Correction of a machine's drift by a reference network that is measured beside all cells.
 
-A machine's speed drifts by some per cent, and the reference shows it. But the reference has noise of its own. How much
-of it to use is fitted on random cells that are measured at several times: ``log a − log b = β (log ref_a − log ref_b)``
-for two readings a and b of one cell, by least squares, with β between 0 and 1. The correction is judged on cells that β
-was not fitted to.
+A machine's speed drifts by some per cent, and the reference shows it. But the reference has noise of its own. So the
+strength β of the correction is fitted to random cells that are measured at several times, by least squares:
+``log a − log b = β (log ref_a − log ref_b)``, with two readings a and b of one cell, readings ref_a and ref_b of the
+reference beside them, and β between 0 and 1. The correction is judged on cells that β was not fitted to.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def search_live(
     dask: str | None = None,
     resource: str | None = None,
 ) -> LiveSearch:
-    """Search a cell for this machine, or for the machine of a Dask worker.
+    """Search for a cell on this machine, or on the machine of a Dask worker.
 
     Parameters
     ----------
@@ -88,9 +88,9 @@ def search_live(
     session
         The search; nothing has been asked of it yet.
     strategy, seed
-        Name of the session's strategy, and its seed. With all other settings they tell one search from another.
+        Name of the session's strategy, and its seed. With all other settings, they identify the search.
     out
-        CSV of the trajectory, beside which the journal lies. If None, the journal is in the cache folder and no CSV is
+        CSV of the trajectory; the journal is beside it. If None, the journal is in the cache folder and no CSV is
         written.
     progress
         Print a line for each measurement.
@@ -195,7 +195,7 @@ def _signals_interrupt() -> Iterator[None]:
     with contextlib.ExitStack() as restored:
         for name in ("SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)  # Windows has no SIGHUP
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # by nohup
                 restored.callback(signal.signal, number, signal.signal(number, signal.default_int_handler))
         yield
 

@@ -4,7 +4,7 @@
 >>> measure.measure(12, "onnxruntime", "fp32", threads=1, batch=1)  # doctest: +SKIP
 Measurement(arch=12, latency_ms=1.9, ...)
 
-`LiveDevice` is a device like any other.
+`LiveDevice` has the interface of all devices.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def measure_many(
     wanted
         Runtime, precision, threads, batch and cores.
     seed
-        Of the input and of the order of rounds.
+        Seed of the input and of the order of rounds.
     limit_seconds
         Time limit for one cell, after which the measuring process is ended.
     dask, resource
@@ -116,7 +116,7 @@ class LiveDevice:
     """A device that measures a cell when its latency is first asked for.
 
     The reference network is timed beside every cell. Latencies are scaled to its median over all measurements, so that
-    a machine that changes its speed in the middle changes nothing. A doubtful or implausible latency is measured again.
+    changes of the machine's speed have no effect. A doubtful or implausible latency is measured again.
 
     Parameters
     ----------
@@ -127,15 +127,15 @@ class LiveDevice:
     on_measurement
         Called with each new measurement.
     implausible
-        Says of NATS indices and latencies in ms which ones cannot be right, ``(n,)`` each; nothing is implausible if
-        None.
+        Function of NATS indices and latencies in ms, ``(n,)`` each, that says which latencies are implausible. None:
+        no latency is.
     settings
         ``limit_seconds``, ``dask`` and ``resource``, see `measure_many`.
 
     Attributes
     ----------
     measurements
-        By NATS index, as they were made: not scaled.
+        By NATS index; latencies are not scaled.
     confirmed
         Cells with an implausible latency that a second measurement confirms.
     """
@@ -201,13 +201,13 @@ class LiveDevice:
         return float(np.median(times)) if times else np.nan
 
     def _measure(self, arch: int) -> Measurement:
-        """Measure a cell; again if that is doubtful, and once more if it is implausible beside the others."""
+        """Measure a cell; again if the latency is doubtful, and once more if it is implausible given the others."""
         machine = self.check().machine
         best = self._once(arch, machine)
         for seconds in WAIT_SECONDS:
             if not best.doubtful:
                 break
-            time.sleep(seconds)  # what disturbs the machine may end
+            time.sleep(seconds)  # the disturbance may end
             best = min(best, self._once(arch, machine), key=lambda one: (one.disturbed, one.spread))
         if self._is_implausible(best):
             second = self._once(arch, machine)
@@ -227,7 +227,7 @@ class LiveDevice:
         return found
 
     def _is_implausible(self, one: Measurement) -> bool:
-        """Whether a latency is implausible beside those that were measured before."""
+        """Whether a latency is implausible given the earlier ones."""
         if self._implausible is None or not np.isfinite(one.latency_ms):
             return False
         speed = self._reference_ms()
@@ -237,7 +237,7 @@ class LiveDevice:
 
 
 def _scaled(one: Measurement, reference_ms: float) -> float:
-    """Latency in ms at the speed at which the reference network takes so long."""
+    """Latency in ms, scaled to the speed at which the reference network takes `reference_ms`."""
     if not np.isfinite(one.reference_ms):
         return one.latency_ms
     return one.latency_ms * reference_ms / one.reference_ms

@@ -21,13 +21,13 @@ import numpy as np
 Run = Callable[[], object]
 
 ROUNDS = 5
-FEWEST_ROUNDS = 3  # that are not disturbed
+FEWEST_ROUNDS = 3  # undisturbed rounds of a latency
 REPEATS = 2  # times that the rounds of a doubtful latency are repeated
 ROUND_MS = 8.0  # shortest round
 RUNS = 2  # fewest runs of a round
-PATIENCE = 4  # a round ends after so many times its shortest length, whatever was preempted
+PATIENCE = 4  # a round ends after this multiple of its shortest length, even if runs were preempted
 WIDEST = 0.05  # largest relative spread of a stable latency
-IDLE, IDLE_MS = 0.1, 0.1  # a run may wait for so much of its time, and so long besides, before it counts as preempted
+IDLE, IDLE_MS = 0.1, 0.1  # a run that waits for more than this share of its time plus this many ms is preempted
 WARM_RUNS, WARM_SECONDS, WARM_CHANGE = 3, 1.0, 0.05
 
 
@@ -120,7 +120,7 @@ def interleaved(runs: Sequence[Run], rng: np.random.Generator, n_rounds: int = R
 
 
 def _combined(rounds: Sequence[_Round]) -> Timing:
-    """The latency that rounds of one network give."""
+    """Combine the rounds of one network into its latency."""
     clean = [one.median_ms for one in rounds if not one.disturbed]
     disturbed = len(clean) < FEWEST_ROUNDS
     medians = [one.median_ms for one in rounds] if disturbed else clean

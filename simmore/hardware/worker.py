@@ -7,8 +7,8 @@ A new process first measures the reference network. If that fails, the runtime d
 (`CannotMeasure`), not a property of a cell. Every job times the reference beside its cells, so that a change of the
 machine's speed is seen.
 
-The process is not a child of ``multiprocessing``, which runs the main module of the caller again, and cannot start from
-the daemonic processes of a Dask worker.
+The process is not started by ``multiprocessing``, which would run the main module of the caller again, and which cannot
+start processes in the daemonic processes of a Dask worker.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def measure_here(
 
 
 def compile_reference(wanted: Configuration) -> timing.Run:
-    """A function that runs the reference network, which is warm.
+    """Compile and warm the reference network; returns a function that runs it.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def _reference_fails(wanted: Configuration, error: Exception) -> CannotMeasure:
 
 
 def _warm(network: Network, image: Image) -> timing.Run:
-    """A function that runs a network on an image; the network is warm and returns logits."""
+    """Warm a network and check the shape of its logits; returns a function that runs it on an image."""
     shape = network(image).shape
     if shape != (len(image), N_CLASSES):
         raise RuntimeError(f"the network returns logits of shape {shape}")

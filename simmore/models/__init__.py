@@ -1,4 +1,4 @@
-"""What a few measurements say about a device: priors, posteriors, and acquisition functions."""
+"""Models of a device: priors over its latencies, posteriors given measurements, and acquisition functions."""
 
 from simmore.models.knowledge import Knowledge
 from simmore.models.readings import implausible

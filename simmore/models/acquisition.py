@@ -1,7 +1,7 @@
-"""Acquisition functions: what measuring a cell is expected to add, by devices sampled from a posterior.
+"""Acquisition functions over devices that are sampled from a posterior.
 
-Each sample is a whole device with its own scale, noise and range, so it has its own rewards of all cells. The unknown
-exchange rate between score and milliseconds enters the choice in this way.
+Each sample is a whole device with its own scale, noise scale and range, so it has its own reward of every cell. In this
+way the choice accounts for the unknown exchange rate between score and milliseconds.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from simmore.devices import reward
 from simmore.models.posterior import Devices
 from simmore.models.prior import Prior
 
-RATES = (0.4, 0.7, 1.0, 1.3)  # exchange rates of latency, relative to the smooth range, that candidates come from
-_QUANTILES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # of latency, as limits
+RATES = (0.4, 0.7, 1.0, 1.3)  # factors on the weight of latency that `candidates` tries: the true range is unknown
+_QUANTILES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # of latency, as limits to try
 _TOP_SCORES = 20
 _HOPEFUL = 3_000  # cells that are sorted at each rate
 
@@ -29,14 +29,14 @@ def candidates(
     n: int = 128,
     best: int = 6,
 ) -> NDArray[np.int64]:
-    """Cells worth measuring: the best of each of n sampled devices at each rate, its extremes, the top scores.
+    """Candidate cells: the best of each of n sampled devices at each rate, its extremes, and the top scores.
 
     Parameters
     ----------
     score
         ``(cells,)``.
     weight
-        Of latency in the reward.
+        Weight of latency in the reward.
     measurable
         The cells to choose among; all of them if None.
     """
@@ -67,7 +67,7 @@ def candidates_within(
     n: int = 128,
     best: int = 10,
 ) -> NDArray[np.int64]:
-    """Cells with one of the best scores within some latency limit on one of n sampled devices, and the top scores."""
+    """Candidate cells under a limit: the best scores within several limits on n sampled devices, and the top scores."""
     cells = np.arange(len(score)) if measurable is None else measurable
     shape, score = prior.sample(n, rng)[cells], score[cells]
     order = np.argsort(-score, kind="stable")
@@ -94,19 +94,19 @@ def rewards_of_measured(
 
 
 def reward_deviation(samples: Devices, weight: float = 1.0) -> NDArray[np.floating]:
-    """Standard deviation of the reward that a cell's residual brings, ``(cells, samples)``."""
+    """Standard deviation of the reward due to a cell's residual, ``(cells, samples)``."""
     return np.float32(weight) * np.divide(samples.residual_ms, samples.range_ms.astype(np.float32)) + np.float32(1e-4)
 
 
 def expected_improvement(
     reward: NDArray[np.floating], incumbent: NDArray[np.floating], deviation: NDArray[np.floating]
 ) -> NDArray[np.floating]:
-    """By how much a cell is expected to exceed the incumbent, mean over samples, ``(cells,)``.
+    """Expected improvement of each cell over the incumbent, mean over samples, ``(cells,)``.
 
     Parameters
     ----------
     reward, deviation
-        Of a Gaussian for each cell and sample, ``(cells, samples)``.
+        Mean and standard deviation of the reward, Gaussian for each cell and sample, ``(cells, samples)``.
     incumbent
         Best measured reward on each sample, ``(samples,)``.
     """

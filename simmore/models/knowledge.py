@@ -1,4 +1,4 @@
-"""What a search may know of other devices before it measures anything."""
+"""Knowledge of other devices that a search may use: priors over the latencies of a new device."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from simmore.models.known import known_devices, tables
 from simmore.models.prior import Prior, from_tables, gaussian_prior
 from simmore.models.simulated import SOURCE, simulated_prior
 
-_OPERATIONS_NOISE, _COVARIANCE_NOISE = 0.08, 0.07  # residuals of the two plain models, relative to the latency
-_DRAWN = 1_000  # devices of Ξ that its Gaussian is computed from
+_OPERATIONS_NOISE, _COVARIANCE_NOISE = 0.08, 0.07  # noise scales of the two plain Gaussians
+_DRAWN = 1_000  # devices sampled from Ξ to compute its Gaussian
 
 
 class Knowledge:
@@ -23,10 +23,10 @@ class Knowledge:
     Parameters
     ----------
     without
-        Names of devices that are left out with their whole family: batch sizes of the same board count as one. Whoever
-        evaluates on a known device names it here. Nothing is left out by default.
+        Names of devices that are left out with their whole family, such as all batch sizes of one board. An evaluation
+        on a known device names it here. Nothing is left out by default.
     tables
-        False: no table of another device is used, whether it is on this machine or not.
+        False: no table of another device is used, even if it is on this machine.
 
     Attributes
     ----------
@@ -42,32 +42,32 @@ class Knowledge:
 
     @property
     def xi(self) -> devices.SyntheticDevices:
-        """Ξ, fitted to the paper's devices but those that are left out."""
+        """Ξ, the distribution of synthetic devices, fitted to the paper's devices without those that are left out."""
         return devices.SyntheticDevices.fit(devices.without_family(devices.PAPER_DEVICES, self.without))
 
     @property
     def operations(self) -> Prior:
-        """A Gaussian fitted to devices that Ξ draws; no table is used."""
+        """One Gaussian, fitted to devices sampled from Ξ. No table is used."""
         return _operations(self.without)
 
     @property
     def simulated(self) -> Prior:
-        """The prior of simulated devices; no table is used."""
+        """The prior of simulated devices. No table is used."""
         return simulated_prior()
 
     @property
     def tables(self) -> Prior:
-        """The prior of simulated devices and other devices' tables; without tables, of simulated ones alone."""
+        """The prior of simulated devices and other devices' tables; of simulated devices alone if there are none."""
         return _tables(self.without) if self.uses_tables else simulated_prior()
 
     @property
     def covariance(self) -> Prior:
-        """The plain Gaussian that other devices' tables give."""
+        """One Gaussian, fitted to other devices' tables; to the paper's lookup tables if there are none."""
         return _covariance(self.without)
 
     @property
     def mean_device(self) -> NDArray[np.float64]:
-        """Mean shape of the other devices, ``(cells,)``; of a typical simulated device where there are no tables."""
+        """Mean relative latencies of other devices, ``(cells,)``; a typical simulated device if there are no tables."""
         known = known_devices(self.without) if self.uses_tables else ()
         if not known:
             return simulated_prior().shape

@@ -1,4 +1,4 @@
-"""What measurements add to a `Prior`: the posterior of a device's latencies, and samples of whole devices from it."""
+"""Posterior of a device's latencies given measurements, and whole devices sampled from it; symbols as in `prior`."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from simmore.models.prior import NOISE_SCALES, Prior
 from simmore.models.readings import COARSE, resolution
 
 _NEGLIGIBLE = 1e-4  # weight relative to the largest, below which a component is left out
-_LEAST_NOISE = 1e-4  # relative: a timer with fewer digits than floating-point numbers have
-_MOST_EXCESS = np.log(10)  # of a range, relative to the geometric mean: no device is in the tails of the Gaussians
+_LEAST_NOISE = 1e-4  # relative: a timer has fewer digits than a floating-point number
+_MOST_EXCESS = np.log(10)  # largest log range excess: no device is in the tails of the Gaussians
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """Mixture of Gaussians over scale, coordinates and range excess, D = coordinates + 2.
+    """Mixture of C Gaussians over log scale, coordinates and log range excess, D = coordinates + 2.
 
     Attributes
     ----------
     prior, archs, latency_ms
-        What it was made of: measured cells ``(n,)`` and their latencies in ms.
+        The prior, the measured cells ``(n,)`` and their latencies ``(n,)`` in ms.
     weight, noise_scale
-        Of the components with weight, ``(C,)``: weight, and τ.
+        Weight and noise scale τ of each component, ``(C,)``. Components with negligible weight are left out.
     centre, spread
-        Mean ``(C, D)``, and a matrix ``(C, D, D)`` whose product with a standard normal vector has the component's
-        covariance.
+        Mean ``(C, D)``, and a square root S of the covariance S Sᵀ, ``(C, D, D)``.
     log_evidence
-        Logarithm of the density of the logarithms of the latencies under the prior.
+        Log density of the log latencies under the prior.
     """
 
     prior: Prior
@@ -53,8 +52,8 @@ class Posterior:
         seen = log - prior.mean[archs] - log.mean()  # the scale is relative to the mean, whatever the unit
         # rounding adds the variance of a uniform error
         deviation = np.sqrt(NOISE_SCALES[:, None] ** 2 + (step / y) ** 2 / 12 + _LEAST_NOISE**2)  # (T, n)
-        # In units of the noise, and rotated so that m = min(n, D) numbers hold all that depends on the component:
-        # matrices of this size are factorised for every τ and component, larger ones only where there is weight.
+        # Whitened by the noise, then rotated: m = min(n, D) numbers hold all that depends on the component. Only m × m
+        # matrices are factorised for every τ and component; larger ones only for components with weight.
         rotation, reduced = np.linalg.qr(design / deviation[:, :, None])  # (T, n, m), (T, m, D)
         white = np.einsum("tnm,tn->tm", rotation, seen / deviation)
         centre = np.column_stack([np.zeros(len(one)), one.centre])  # (K, D)
@@ -85,12 +84,12 @@ class Posterior:
         return cls(prior, archs, y, weight / weight.sum(), NOISE_SCALES[t], found, spread, evidence)
 
     def predicted_ms(self) -> NDArray[np.float64]:
-        """Latencies of all cells that the posterior predicts, ``(cells,)`` in ms: the mean of their logarithms."""
+        """Predicted latencies of all cells, ``(cells,)`` in ms: the exponential of their mean logarithms."""
         a, z = self._split(self.weight @ self.centre)
         return np.exp(a + self.prior.mean + self.prior.basis @ z).astype(np.float64)
 
     def deviation_ms(self, cells: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Standard deviation of the latencies of some cells without their noise, ``(cells,)`` in ms."""
+        """Posterior standard deviation of the latencies of some cells, without noise, ``(cells,)`` in ms."""
         design = np.column_stack([np.ones(len(cells)), self.prior.basis[cells], np.zeros(len(cells))])
         mean = self.weight @ self.centre
         apart = self.centre - mean
@@ -107,7 +106,7 @@ class Posterior:
 
 @dataclass(frozen=True)
 class Devices:
-    """Samples of devices that agree with the measurements, on some cells; all latencies in ms.
+    """Devices sampled from the posterior, on some cells; all latencies in ms.
 
     Attributes
     ----------
@@ -126,7 +125,7 @@ class Devices:
 
 
 class Sampler:
-    """Samples devices from the posterior, with the same random numbers whatever is measured.
+    """Samples devices from the posterior. The random numbers do not depend on the measurements.
 
     Parameters
     ----------
@@ -150,7 +149,7 @@ class Sampler:
         self._e = rng.standard_normal((n, prior.basis.shape[1] + 2))
 
     def condition(self, archs: ArrayLike, latency_ms: ArrayLike) -> Devices:
-        """Samples that agree with measured cells ``(n,)`` and their finite latencies in ms, at least one."""
+        """Samples given at least one measured cell: cells ``(n,)`` and their finite latencies ``(n,)`` in ms."""
         posterior = Posterior.of(self.prior, archs, latency_ms)
         picked = np.searchsorted(np.cumsum(posterior.weight), self._u).clip(0, len(posterior.weight) - 1)
         z = posterior.centre[picked]
@@ -169,12 +168,12 @@ class Sampler:
             latency_ms=latency,
             residual_ms=latency * posterior.noise_scale[picked].astype(np.float32),
             fastest_ms=fastest,
-            # the logarithms of prior mean and basis have a mean of 0 over cells: the scale is the geometric mean
+            # prior mean and basis have a mean of 0 over cells, so that exp(a) is the geometric mean
             range_ms=np.maximum(smooth + np.exp(z[:, 0] + np.minimum(z[:, -1], _MOST_EXCESS)), least),
         )
 
 
 def extreme_cells(prior: Prior, *, n: int = 200, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Cells that are the fastest or the slowest of some device sampled from a prior, in order."""
+    """Cells that are the fastest or the slowest of one of n devices sampled from a prior, sorted."""
     latency = prior.sample(n, rng)
     return np.union1d(latency.argmin(axis=0), latency.argmax(axis=0))

@@ -1,16 +1,16 @@
-"""Priors over the latencies of a new device: what is known of it before it is measured.
+"""Priors over the latencies of a new device.
 
-``log ℓ = a + m + V z + τ e``. ``a`` is the device's unknown scale, ``m`` a mean over devices, and ``z`` the coordinates
-of the device in the basis ``V``, which principal component analysis of many devices gives. ``z`` follows a mixture of
-Gaussians. The noise ``e`` is independent from cell to cell, and its scale ``τ`` is unknown. In logarithms, a unit is a
-constant that is added, so that units do not matter.
+``log ℓ = a + m + V z + τ e``, where ``ℓ`` are the latencies of all cells. ``a`` is the device's unknown log scale,
+``m`` the mean over devices, and ``z`` the coordinates of the device in the basis ``V``, the principal components of
+many devices. ``z`` follows a mixture of Gaussians. The noise ``e`` is independent from cell to cell, and its scale
+``τ`` is unknown. Another unit only changes ``a``, so that units do not matter.
 
-The mixture also holds the *range excess* of a device: by how much noise and spikes widen the range of its table. It
-cannot be measured, but it depends on the kind of device. It is relative to the geometric mean of the latencies, not to
-the range without noise: that range may be almost zero.
+The mixture also models the *range excess* of a device: how much noise and spikes widen the range of its table, relative
+to the geometric mean of its latencies. (The range without noise may be almost zero, so it is no reference.) A few
+measurements do not show the range excess, but it depends on the kind of device.
 
 - `simulated.simulated_prior`: fitted to simulated devices. No table is used.
-- `from_tables`: the same, and components near devices whose tables are known.
+- `from_tables`: a prior plus components near devices whose tables are known.
 - `gaussian_prior`: one Gaussian fitted to tables.
 """
 
@@ -26,15 +26,15 @@ from numpy.typing import ArrayLike, NDArray
 from simmore.models.readings import COARSE, resolution
 
 NOISE_SCALES = np.array([0.003, 0.01, 0.025, 0.06, 0.12, 0.25])  # values of τ, from almost exact to very noisy
-_SCALE_SD = 10.0  # of the logarithm of the scale: any unit
+_SCALE_SD = 10.0  # of the log scale a: wide enough for any unit
 _TABLE_SHARE = 0.5  # weight of the components near known devices
-# How far a new device may be from a known one, as variance relative to that of a component of simulated devices: the
-# smaller one has the highest likelihood on held-out design devices, and the larger one is for devices less alike.
+# Covariances of the components near a known device, relative to the mean covariance of the other components. The
+# smaller one has the highest likelihood on held-out design devices; the larger one is for less similar devices.
 _TABLE_WIDTHS = (0.02, 0.2)
-_EXCESS_SD = 0.5  # in its logarithm, around a known device's
-_LEAST_EXCESS = 0.01  # noise hardly ever narrows a range, and less than this does not matter
-_NOISE_SD = 0.5  # in log τ, around a known device's
-_LEAST = 1e-3  # of the mean latency: a cell that is almost no work counts as this
+_EXCESS_SD = 0.5  # of the log range excess, around a known device's
+_LEAST_EXCESS = 0.01  # floor of the range excess: noise hardly ever narrows a range
+_NOISE_SD = 0.5  # of log τ, around a known device's
+_LEAST = 1e-3  # floor of a latency, relative to the mean: some cells do almost no work
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Components:
     Attributes
     ----------
     weight
-        ``(K,)``; those of components with one kind of timer sum to 1.
+        ``(K,)``. Those of all components with a coarse timer sum to 1, and so do those of all others.
     centre, factor
         Mean ``(K, D)``, and lower Cholesky factor of the covariance ``(K, D, D)``. The range excess comes last.
     noise
@@ -66,7 +66,7 @@ class Components:
         return type(self)(**{one.name: getattr(self, one.name)[chosen] for one in fields(self)})
 
     def mixed(self, others: Components, share: float) -> Components:
-        """Both mixtures; the others get a share of the weight, where they have components with this kind of timer."""
+        """Mix with other components, which get a share of the weight of each kind of timer that they have."""
         shares = np.array([share if (others.coarse == kind).any() else 0.0 for kind in (False, True)])
         ours = replace(self, weight=self.weight * (1 - shares[self.coarse.astype(int)]))
         theirs = replace(others, weight=others.weight * share)
@@ -89,11 +89,11 @@ class Prior:
     Attributes
     ----------
     source
-        Which information the prior is made of, for the record.
+        The information that the prior uses, as text.
     mean, basis
         m ``(cells,)`` and V ``(cells, coordinates)``.
     components
-        Of the mixture.
+        The components of the mixture.
     """
 
     source: str
@@ -110,7 +110,7 @@ class Prior:
         return np.asarray(shape / shape.mean())
 
     def of_timer(self, coarse: bool) -> Components:
-        """The components of devices with this kind of timer; all if there are none."""
+        """Components with a coarse timer, or with a fine one; all components if there are none of this kind."""
         return self._by_timer[coarse]
 
     @cached_property
@@ -122,7 +122,7 @@ class Prior:
         return fine, coarse
 
     def sample(self, n: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """Latencies of n devices without noise, in any unit, ``(cells, n)``."""
+        """Sample n devices: latencies without noise, in an arbitrary unit, ``(cells, n)``."""
         one = self.components
         k = rng.choice(len(one), n, p=one.weight / one.weight.sum())
         z = one.centre[k] + np.einsum("nij,nj->ni", one.factor[k], rng.standard_normal((n, one.centre.shape[1])))
@@ -130,20 +130,20 @@ class Prior:
 
 
 def log_shapes(latency: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Logarithms of tables ``(devices, cells)``, their mean over cells taken off: a device's scale is not known."""
+    """Log latencies of tables ``(devices, cells)`` minus their mean over cells: the scale of a device is unknown."""
     floor = _LEAST * latency.mean(axis=1, keepdims=True)
     log = np.log(np.maximum(latency, floor)).astype(np.float32)
     return log - log.mean(axis=1, keepdims=True)
 
 
 def log_range_excess(smooth: NDArray[np.floating], measured: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Logarithm of the range excess of tables ``(devices, cells)``, without and with noise, ``(devices,)``."""
+    """Log range excess, ``(devices,)``, from tables without noise and with noise, ``(devices, cells)`` each."""
     excess = (np.ptp(measured, axis=1) - np.ptp(smooth, axis=1)) / np.exp(np.log(smooth).mean(axis=1))
     return np.asarray(np.log(np.maximum(excess, _LEAST_EXCESS)), dtype=np.float64)
 
 
 def principal_components(log: NDArray[np.float32], n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean ``(cells,)`` and basis ``(cells, n)`` of log shapes ``(devices, cells)``; mean squares of 1."""
+    """Mean ``(cells,)`` and basis ``(cells, n)`` of log shapes ``(devices, cells)``; basis vectors of mean square 1."""
     mean = log.mean(axis=0)
     deviations = log - mean
     values, vectors = np.linalg.eigh((deviations @ deviations.T).astype(np.float64))
@@ -160,12 +160,12 @@ def coordinates(log: NDArray[np.float32], mean: NDArray[np.float32], basis: NDAr
 def noise_weights(log_scale: ArrayLike, sd: ArrayLike) -> NDArray[np.float64]:
     """Weights ``(…, T)`` of `NOISE_SCALES` where log τ is Gaussian with this mean and standard deviation ``(…)``."""
     distance = (np.log(NOISE_SCALES) - np.asarray(log_scale)[..., None]) / np.asarray(sd)[..., None]
-    weights = np.exp(-0.5 * distance**2) + 0.01  # none is impossible
+    weights = np.exp(-0.5 * distance**2) + 0.01  # no noise scale is impossible
     return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
 
 
 def from_tables(prior: Prior, latency_ms: NDArray[np.float64], source: str) -> Prior:
-    """A prior, and components near known devices, from their tables ``(devices, cells)`` in ms."""
+    """A prior plus components near known devices, which are fitted to their tables ``(devices, cells)`` in ms."""
     log, one = log_shapes(latency_ms), prior.components
     z, residual = _robust_coordinates(log, prior)
     excess = log_range_excess(np.exp(log - residual), np.exp(log))
@@ -190,7 +190,7 @@ def from_tables(prior: Prior, latency_ms: NDArray[np.float64], source: str) -> P
 def _robust_coordinates(
     log: NDArray[np.float32], prior: Prior, *, iterations: int = 3
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Coordinates and residuals of log shapes by a robust fit (Huber): single spikes have little weight."""
+    """Coordinates and residuals of log shapes by a robust fit (Huber), which gives single spikes little weight."""
     deviations = (log - prior.mean).astype(np.float64)
     basis = np.column_stack([np.ones(len(prior.mean)), prior.basis])
     found = []
@@ -214,7 +214,7 @@ def gaussian_prior(latency_ms: NDArray[np.float64], source: str, *, noise: float
     d = z.shape[1] + 1
     covariance = np.diag(np.full(d, 1e-6))
     covariance[:-1, :-1] += np.cov(z.T)
-    kinds = np.array([False, True])  # whatever the timer
+    kinds = np.array([False, True])  # the same for both kinds of timer
     components = Components(
         weight=np.ones(2),
         centre=np.tile(np.append(z.mean(axis=0), np.log(_LEAST_EXCESS)), (2, 1)),

@@ -1,14 +1,14 @@
-"""What latencies show of themselves: the step of the timer, and readings that cannot be right."""
+"""Checks of latency readings: the resolution of the timer, and implausible readings."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-COARSE = 0.03  # of the mean latency: a timer with such a step is coarse, because its rounding is as large as the noise
-_DIGITS = 6  # of a reading, beyond which a timer counts as exact
-_TOLERANCE = 1e-9  # relative, of a multiple of a step: floating-point numbers are not exact decimals
-# Of a reading's ratio to a typical device, relative to the median ratio.
+COARSE = 0.03  # a timer with a larger step, relative to the mean latency, is coarse: it rounds by as much as the noise
+_DIGITS = 6  # a timer that shows more digits than this counts as exact
+_TOLERANCE = 1e-9  # relative error of a multiple of a step: floating-point numbers are not exact decimals
+# Bounds of a reading's ratio to a typical device, relative to the median ratio.
 TOO_SLOW, TOO_FAST = 8.0, 16.0
 AGREEMENT = 1.25  # largest ratio of two readings that confirm each other
 
@@ -16,8 +16,8 @@ AGREEMENT = 1.25  # largest ratio of two readings that confirm each other
 def resolution(latency_ms: ArrayLike) -> float:
     """The step of a timer: the largest power of ten that all readings ``(n,)`` are multiples of, in their unit.
 
-    0 if the readings show no step. Fewer than three readings have at least two digits: a zero at the end of a number is
-    too often a digit like any other.
+    0 if the readings show no step. Of fewer than three readings, at least two digits count as significant: a final zero
+    may be chance.
 
     >>> resolution([14.0, 9.0, 21.0]), resolution([0.014, 0.009, 0.021]), resolution([14.0, 9.0, 2 ** 0.5])
     (1.0, 0.001, 0.0)
@@ -32,10 +32,10 @@ def resolution(latency_ms: ArrayLike) -> float:
 
 
 def implausible(shape: NDArray[np.floating], archs: ArrayLike, latency_ms: ArrayLike) -> NDArray[np.bool_]:
-    """Which readings cannot be right beside the others, such as a latency that was typed in another unit.
+    """Which readings are implausible given the others, such as a latency that was typed in another unit.
 
-    Such a reading is `TOO_SLOW` or `TOO_FAST` times the median in its ratio to a typical device. Two readings cannot
-    show which of them is wrong.
+    Their ratio to a typical device is more than `TOO_SLOW` times the median ratio, or less than the median divided by
+    `TOO_FAST`. Fewer than three readings are all plausible: they do not show which of them is wrong.
 
     Parameters
     ----------

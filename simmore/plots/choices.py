@@ -1,4 +1,4 @@
-"""Figures of what training choices and disturbances do."""
+"""Figures of the effects of training choices and disturbances."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _UNITS = {
 
 
 def _points(frame: pd.DataFrame, names: Sequence[str], ax: Axes) -> None:
-    """Regret by choice: a small mark a seed, a large one their mean, with and without seeing latencies."""
+    """Regret by choice: small marks are seeds, large ones their mean, with and without seeing latencies."""
     for sees, (label, colour, marker) in _SEES.items():
         for x, name in enumerate(names):
             own = frame[(frame["choice"] == name) & (frame["sees"] == sees)]
@@ -51,7 +51,7 @@ def width(frame: pd.DataFrame, traces: pd.DataFrame, names: Sequence[str], title
     names
         Choices, from left to right.
     titles
-        Of the panels, by kind of devices.
+        Titles of the panels, by kind of devices.
     """
     figure, grid = plt.subplots(2, -(-(len(titles) + 1) // 2), figsize=(PAGE, 5.2))
     axes = grid.ravel()
@@ -120,7 +120,7 @@ def robustness(means: pd.DataFrame, strategies: Sequence[str]) -> Figure:
     means
         ``kind, amount, strategy, mean, low, high``; the amount 0 of each kind is the undisturbed search.
     strategies
-        A line each.
+        Strategies, one line each.
     """
     kinds = list(_UNITS)
     figure, axes = plt.subplots(1, len(kinds), figsize=(PAGE, 2.7), sharey=True)

@@ -169,7 +169,7 @@ def constrained(means: pd.DataFrame, strategies: Sequence[str]) -> Figure:
     means
         ``strategy, device, limit_ms, latency_ms, accuracy, violates_limit``, a row per strategy and limit.
     strategies
-        Which are drawn, in order.
+        Strategies to draw, in order.
     """
     names = list(means["device"].unique())
     figure, axes = plt.subplots(1, len(names), figsize=(PAGE, 2.9), sharey=True, squeeze=False)

@@ -113,7 +113,7 @@ def episode(archs: Sequence[int], latency_ms: Sequence[float], rewards: Sequence
     Parameters
     ----------
     archs, latency_ms, rewards
-        Of every step, the start first.
+        Cell, latency in ms and reward of every step, the start first.
     columns
         Cells in a row.
     """
@@ -241,7 +241,7 @@ def overview(measured_ms: Mapping[str, ArrayLike], drawn_ms: ArrayLike, ax: Axes
 
 
 def _loop(ax: Axes, x: float, width: float, device: str, answer: str, note: str) -> None:
-    """The policy and a device that answers it, as two boxes with arrows."""
+    """The policy and the device that it queries, as two boxes with arrows."""
     left, right, middle = x + 3, x + width - 3, x + width / 2
     _box(ax, (left, 21.5, right - left, 5), BLUE, "policy $\\pi$", color="white")
     _box(ax, (left, 6.5, right - left, 5), "white", device)

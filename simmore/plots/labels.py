@@ -21,7 +21,7 @@ _READABLE = {
 
 
 def readable(name: object) -> str:
-    """A data set, score or strategy as a figure names it.
+    """Name of a data set, score or strategy in figures.
 
     >>> readable("expected_improvement")
     'expected improvement'

@@ -1,4 +1,4 @@
-"""Figure S2: how alike the devices are, and where the benchmarked runtimes are in Ξ."""
+"""Figure S2: similarity of the devices, and percentiles of the benchmarked runtimes in Ξ."""
 
 from __future__ import annotations
 

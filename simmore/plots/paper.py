@@ -34,11 +34,11 @@ def operation_distribution(
     Parameters
     ----------
     measured_ms, drawn_ms
-        Of measured and of synthetic devices, ``(devices,)`` and ``(n,)`` in ms.
+        Latencies on measured and on synthetic devices, ``(devices,)`` and ``(n,)`` in ms.
     mean_ms, sd_ms
-        Of the Gaussian.
+        Mean and standard deviation of the Gaussian.
     color
-        Of the Gaussian.
+        Colour of the Gaussian.
     """
     ax = ax or plt.gca()
     low, high = min(0.0, mean_ms - 2.5 * sd_ms), max(mean_ms + 3 * sd_ms, measured_ms.max() * 1.05)
@@ -63,10 +63,10 @@ def operation_distributions(
     Parameters
     ----------
     measured_ms, drawn_ms
-        Of measured and of synthetic devices, ``(devices, operations)`` and ``(n, operations)`` in ms. The overview
-        shows three of each.
+        Latencies on measured and on synthetic devices, ``(devices, operations)`` and ``(n, operations)`` in ms. The
+        overview shows three of each.
     mean_ms, sd_ms
-        Of the Gaussians, ``(operations,)``.
+        Means and standard deviations of the Gaussians, ``(operations,)`` in ms.
     """
     figure = plt.figure(figsize=(PAGE, 4.7))
     above, below = figure.subfigures(2, 1, height_ratios=(1.1, 1), squeeze=False).ravel()
@@ -94,9 +94,9 @@ def profiles(
     operation_ms
         ``(devices, operations)`` in ms.
     inverse_latency, rewards
-        Of each device, ``(cells,)``.
+        Inverse latency and reward of all cells on each device, ``(cells,)``.
     score
-        ``(cells,)``.
+        Score p of all cells, ``(cells,)``.
     optima
         NATS index of each device's best cell.
     """
@@ -311,7 +311,7 @@ def trajectory(
 ) -> Axes:  # fmt: skip
     """Fig. 6, one device: the steps of a search over all cells, from the orange star to the red cross; a circle at h*.
 
-    Latency has a logarithmic axis, because good cells are fast ones and lie close together otherwise.
+    The axis of latency is logarithmic. On a linear axis, good cells would lie close together, because they are fast.
 
     Parameters
     ----------
@@ -320,7 +320,7 @@ def trajectory(
     recommended, optimum
         NATS indices of the recommendation, and of the device's best cell, which the search does not know.
     latency_ms, score, reward
-        Of all cells, ``(cells,)``. The reward is the colour of the cells.
+        Latency, score and reward of all cells, ``(cells,)``. The reward is the colour of the cells.
     """
     ax = ax or plt.gca()
     order = np.argsort(reward)  # the best cells are on top
@@ -357,9 +357,9 @@ def trajectories(
     searches
         By device: steps, recommendation and optimum.
     latency_ms, rewards
-        By device, ``(cells,)``.
+        Latency and reward of all cells by device, ``(cells,)``.
     score
-        ``(cells,)``.
+        Score p of all cells, ``(cells,)``.
     """
     n_columns = min(3, len(searches))
     n_rows = -(-len(searches) // n_columns)

@@ -1,4 +1,4 @@
-"""Training-free scores of a network, which is not trained for them.
+"""Training-free scores of a network.
 
 Three scores and their mean p (section 3.2 of the paper; FreeREA, Cavagnero et al. 2023):
 
@@ -106,7 +106,7 @@ def log_synflow(network: nn.Module, image_shape: tuple[int, int, int]) -> float:
     """LogSynflow of a network: ``Σ |w · log(1 + ∂R/∂w)|`` over the weights of its convolutions and linear layers.
 
     R is the sum of the logits for one image of ones. The network has no batch norm, and each parameter is replaced by
-    its absolute value. All is float64, because products of dozens of layers overflow float32.
+    its absolute value. All values are float64, because products of dozens of layers overflow float32.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ class AzTerms(NamedTuple):
     trainability: float
     """Mean over blocks of ``2 − s − 1/s``, at most 0; −inf if no gradient passes a block."""
     complexity: float
-    """Multiply–accumulates of the convolutions and linear layers that the output depends on, in millions an image."""
+    """Multiply–accumulates of the convolutions and linear layers that the output depends on, in millions per image."""
 
 
 def az_nas(network: nn.Module, images: torch.Tensor, seed: int = 0) -> AzTerms:

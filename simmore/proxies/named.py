@@ -11,10 +11,10 @@ values share their mean rank.
 **What weight 1 means.** The reward ``score + weight · ℓ̄`` depends on the scale of the score. The values of each named
 score are therefore mapped to the distribution of p on the same data set: the cell that is best in the score gets the
 highest p, the median cell the median p, and so on. So the weight buys the same quantiles in each score. A latency limit
-needs only the order of the cells, and has no weight. An array of a user is taken as it is: its scale is the user's.
+needs only the order of the cells, and has no weight. An array that a user passes keeps its own scale.
 
-No accuracy of the search space chose terms or weights. ``az`` is as published. ``combined`` is the best of three
-combinations that a prototype compared on 1,200 of the cells, so its figures on these cells are slightly optimistic.
+``az`` is as published. ``combined`` is the best of three combinations that a prototype compared on 1,200 of the cells,
+so its figures on these cells are slightly optimistic. No other accuracy was used to choose terms or weights.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Definition:
     description
         One line for users.
     label
-        What figures and messages call it.
+        Its name in figures and messages.
     """
 
     terms: tuple[str, ...]
@@ -73,7 +73,7 @@ def definition(name: str) -> Definition:
     Raises
     ------
     ValueError
-        For an unknown name, with the known ones.
+        For an unknown name; the message lists the known ones.
     """
     if name not in SCORES:
         raise ValueError(f"no score {name!r}: choose one of {', '.join(SCORES)}")
@@ -100,7 +100,7 @@ def stored_term(name: str, dataset: str = "cifar10") -> NDArray[np.float64]:
 
 @cache
 def stored_score(dataset: str = "cifar10", name: str = DEFAULT) -> NDArray[np.float64]:
-    """A named score of all cells, ``(15625,)`` in NATS order (read-only), distributed as p is.
+    """A named score of all cells, ``(15625,)`` in NATS order (read-only), with the distribution of p.
 
     Raises
     ------

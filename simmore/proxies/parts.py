@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from simmore.proxies.supernetwork import Inputs
 
 BATCH = 64  # images for NASWOT
-AZ_PIXELS = 32 * 32**2  # of all images for AZ-NAS's terms: fewer leave much chance in the trainability
+AZ_PIXELS = 32 * 32**2  # of all images for AZ-NAS's terms: with fewer, trainability depends on chance
 CHUNK = 16  # canonical forms per part: a kill loses two or three seconds of one core
-DEFINITION = 1  # of the scores; raise it with each change that changes a score, so that old parts are not read
+DEFINITION = 1  # version of the scores; raise it when a change affects a score, so that old parts are not read
 
 Score = Literal["naswot", "logsynflow", "az"]
 SCORES: tuple[Score, ...] = ("logsynflow", "naswot")  # of p, the faster one first
@@ -42,7 +42,7 @@ def az_batch(size: int) -> int:
 
     With 32 images of 16 pixels, the last features have 512 pixels in all, and the mean of outer products of 64 channels
     is mostly chance: trainability then ranks 60 random cells with Spearman 0.80 to that of 256 images, with 128 images
-    0.99. No accuracy was looked at for this choice.
+    0.99. Accuracies were not used for this choice.
 
     >>> az_batch(32), az_batch(16)
     (32, 128)

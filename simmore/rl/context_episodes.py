@@ -1,4 +1,4 @@
-"""What the in-context controller is trained on: simulated devices, random problems, and how good a cell is on them."""
+"""Training data of the in-context controller: simulated devices, random problems, and regrets of cells."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from simmore.devices import random_search_reward
 from simmore.devices.simulated import Simulated
 from simmore.rl import context
 
-WORST_REGRET = 1.5  # normalised; every larger one counts as this
+WORST_REGRET = 1.5  # normalised regret, to which larger ones are clipped
 _DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
 _TOP, _TOP_SCORES = 8, 20  # promising cells: of a device, and by score alone
 
@@ -25,7 +25,7 @@ class Pool:
     Attributes
     ----------
     log_latency
-        Of one measurement of every cell, ``(devices, cells)``.
+        Log latencies from one measurement of every cell, ``(devices, cells)``.
     log_range, log_fastest
         Logarithms of the tables' ranges and fastest latencies, ``(devices,)``.
     """
@@ -71,7 +71,7 @@ class Task:
     score
         p of all cells, ``(cells,)``.
     weight
-        Of latency.
+        Weight of latency in the reward.
     limit
         Share of a device's cells that are within the latency limit; NaN where there is none.
     """
@@ -109,9 +109,9 @@ def draw_task(rng: np.random.Generator, *, limits: bool = True) -> Task:
 
 
 def promising(task: Task, pool: Pool, rng: np.random.Generator, *, n_devices: int = 96) -> NDArray[np.int64]:
-    """Cells that are among the best on random devices, the highest scores, and as many random cells, sorted.
+    """Cells that are among the best on random devices, the highest scores, and half as many random cells, sorted.
 
-    The devices are any of the pool, not the one that is searched: the choice of cells tells nothing of it.
+    The devices are drawn from the whole pool, so the choice of cells says nothing about the device that is searched.
     """
     chosen = rng.choice(len(pool), min(n_devices, len(pool)), replace=False)
     if np.isfinite(task.limit):

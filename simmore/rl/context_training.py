@@ -1,15 +1,15 @@
 """Training of the in-context controller on simulated devices: first supervised, then by PPO.
 
-The supervised part fits the belief: the log likelihood of the latencies of held-out cells, and of the range, given
-histories of 1 to 10 measured cells. The histories are random, or made by the network itself.
+The supervised part fits the belief. It maximises the log likelihood of the latencies of held-out cells, and of the
+range, given histories of 1 to 10 measured cells. The histories are random, or come from the network's own searches.
 
-The second part trains the heads that decide, on a belief that stays as it is: PPO for the cell to measure next, and the
-exact gradient of the expected regret for the recommendation. The return of an episode (γ = 1) is minus the normalised
-regret of its recommendation, up to a constant of its start: the reward of a step is how much the regret of the
-recommendation falls.
+The second part trains the heads of the decisions, and keeps the belief fixed. It uses PPO for the cell to measure next,
+and the exact gradient of the expected regret for the recommendation. The reward of a step is the decrease of the
+recommendation's normalised regret. So the return of an episode (γ = 1) is minus its final regret, up to a constant of
+its start.
 
-stable-baselines3 is not used. Its policies have fixed sets of actions, and here the actions are cells with features of
-their own, from a set that differs from step to step. This PPO has 30 lines.
+stable-baselines3 is not used, because its policies have a fixed set of actions. Here the actions are cells with their
+own features, and the set of cells differs from step to step.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ with needs("torch"):
 
     from simmore.rl.context_network import Network
 
-_DEGREES = 4.0  # of freedom of the Student's t that latencies are judged by: spikes are no news about a device
+_DEGREES = 4.0  # of freedom of Student's t, the likelihood of latencies: spikes say little about a device
 
 
 @dataclass(frozen=True)
@@ -54,28 +54,28 @@ class Settings:
     """Hyperparameters, all this project's choice. A round is a pool of new devices."""
 
     seed: int = 0
-    """Of everything."""
+    """Seed of everything that is drawn."""
     blind: bool = False
     """The network sees no latencies: a control."""
     devices: int = 1024
-    """Of a pool."""
+    """Devices in a pool."""
     supervised_rounds: int = 36
     supervised_steps: int = 200
     """Steps of the optimiser in a supervised round."""
     batch_size: int = 48
-    """Histories in such a step."""
+    """Histories in a step of the optimiser."""
     queries: int = 80
-    """Random held-out cells in such a step, and as many promising ones."""
+    """Random held-out cells in a step of the optimiser, and as many promising ones."""
     learning_rate: float = 1.5e-3
     on_policy_from: int = 12
     """Round from which on half of the histories are the network's own."""
     ppo_rounds: int = 12
     rollouts: int = 10
-    """Of a round of PPO."""
+    """Rollouts of each problem in a round of PPO."""
     tasks: int = 8
-    """Problems of a rollout."""
+    """Problems in a round."""
     episodes: int = 32
-    """Of each problem, each on another device."""
+    """Episodes in a rollout, each on another device."""
     shown: int = 128
     """Cells that a step chooses among: those with the largest expected improvement, and a quarter as many others."""
     warm_up: int = 2
@@ -89,12 +89,12 @@ class Settings:
 
     @property
     def rounds(self) -> int:
-        """Of both parts."""
+        """Rounds of both parts."""
         return self.supervised_rounds + self.ppo_rounds
 
 
 class Learner:
-    """A network in training: its value function, its optimisers, and what was logged of each round."""
+    """A network in training: with its value function, its optimisers, and the log of all rounds."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -180,7 +180,7 @@ def _resume(settings: Settings, content: bytes) -> Learner:
 
 
 def _round(learner: Learner, number: int) -> dict[str, float]:
-    """All randomness of a round depends on its number, so that resuming changes nothing."""
+    """Run one round. Its randomness depends only on the seed and its number, so that resuming changes nothing."""
     settings = learner.settings
     rng = np.random.default_rng([settings.seed, number])
     torch.manual_seed(int(rng.integers(2**31)))
@@ -341,7 +341,7 @@ def rollout(
         summary = context.summary_features(now, x)
         own_regret = np.take_along_axis(regret[on], archs[on], axis=1)
         choice = network.recommendation_logits(torch.from_numpy(seen)).numpy()
-        if np.isfinite(task.limit):  # there the best score within the limit is recommended
+        if np.isfinite(task.limit):  # under a limit, the best score within it is recommended
             choice = np.where(now.measured_log_latency <= now.log_limit[:, None], now.measured_score, -1e3)
         best = np.where(now.present, choice, -np.inf).argmax(axis=1)
         reached[on, measured] = own_regret[np.arange(len(on)), best]
@@ -355,7 +355,7 @@ def rollout(
         x, at = _shown(x[acting], position[archs[on][acting, :measured]], learner.settings.shown, rng)
         chances = torch.distributions.Categorical(logits=network.logits(torch.from_numpy(x)))
         action = chances.sample()
-        state = np.column_stack([summary[acting], x[:, 0, 9]])  # with what remains of the budget
+        state = np.column_stack([summary[acting], x[:, 0, 9]])  # with the remaining budget
         who = on[acting]
         archs[who, measured] = queries[np.take_along_axis(at, action.numpy()[:, None], axis=1)[:, 0]]
         rows.append({
@@ -440,7 +440,7 @@ def _ppo_round(learner: Learner, pool: Pool, number: int, rng: np.random.Generat
 
 
 def _update(learner: Learner, played: Sequence[Rollout], rng: np.random.Generator, *, pointing: bool) -> float:
-    """Some epochs of PPO's clipped objective; `pointing`: the pointer learns too. Returns the entropy."""
+    """Some epochs of PPO's clipped objective. `pointing`: the choice of cells learns too. Returns the mean entropy."""
     settings, network = learner.settings, learner.network
     names = ("features", "action", "log_probability", "state", "advantage", "return")
     x, action, before, state, advantage, returns = _tensors(
@@ -473,7 +473,7 @@ def _update(learner: Learner, played: Sequence[Rollout], rng: np.random.Generato
 def _recommendation_loss(
     network: Network, x: Tensor, regret: Tensor, present: Tensor, summary: Tensor, reached: Tensor, learns: Tensor
 ) -> Tensor:
-    """Expected regret of recommendations that are sampled from the head, and the error of its prediction."""
+    """Expected regret of recommendations that are sampled from the head, and the error of the predicted regret."""
     chances = network.recommendation_logits(x).masked_fill(~present, -torch.inf).softmax(dim=-1)
     expected = (chances * regret).sum(dim=-1) * learns
     return expected.mean() + 0.5 * ((network.expected_regret(summary) - reached) ** 2).mean()

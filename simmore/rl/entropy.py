@@ -1,10 +1,10 @@
-"""Ξ that widens while a policy trains: entropy maximisation.
+"""Entropy maximisation: Ξ, the distribution of synthetic devices, widens while a policy trains.
 
 Source: Tiboni et al. 2023, *Domain Randomization via Entropy Maximization*.
 
-A device's operation latencies follow independent Beta distributions on bounded logarithms. After every phase of
-training the distribution moves towards the uniform one, as far as the policy still succeeds: a share α of the episodes,
-estimated by importance sampling, and a Kullback-Leibler divergence of at most ε from the distribution before.
+A device's operation latencies follow independent Beta distributions on bounded logarithms. The next phase of training
+uses the distribution of highest entropy under two constraints. The policy succeeds in at least a share α of the
+episodes, estimated by importance sampling. The Kullback-Leibler divergence from the previous distribution is at most ε.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class BoundedDevices:
 def widened(before: BoundedDevices, operation_ms: NDArray[np.float64], success: NDArray[np.bool_]) -> BoundedDevices:
     """The distribution of the next phase.
 
-    Where the policy succeeds too rarely, it is the one with the most successes within the divergence ε instead.
+    If the policy succeeds too rarely, it is the distribution with the most successes within the divergence ε.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def train(
     policy
         The trained policy.
     trace
-        A row a phase: ``timestep``, ``success`` (share of its episodes), and ``entropy`` of its distribution.
+        A row per phase: ``timestep``, ``success`` (share of its episodes), and ``entropy`` of its distribution.
     """
     rows: list[dict[str, float]] = []
     with learner.one_thread():

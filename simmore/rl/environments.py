@@ -35,7 +35,7 @@ class CellEnv(gym.Env[NDArray[np.float32], NDArray[np.int64]]):
 
     ## Description
     The agent edits one operation of a cell per step. After each edit it sees the cell's latency on the device. It
-    never sees what an unknown device would not reveal: the latencies of other cells, the fastest and the slowest one.
+    never sees what is unknown on a new device: the latencies of other cells, the fastest and the slowest latency.
 
     ## Action Space
     ``MultiDiscrete([6, 5])``: ``[edge, operation]`` puts the operation on the edge. An action may leave the cell as
@@ -72,7 +72,7 @@ class CellEnv(gym.Env[NDArray[np.float32], NDArray[np.int64]]):
     ``arch`` (NATS index of the current cell) and ``latency_ms`` (its latency in ms).
 
     ## Arguments
-    ``gymnasium.make("simmore/Cell-v0")`` takes both as keywords.
+    ``gymnasium.make("simmore/Cell-v0")`` takes both parameters as keywords.
 
     Parameters
     ----------
@@ -116,13 +116,13 @@ class CellVecEnv(VecEnv):
     sampler, score
         As for `CellEnv`.
     seed
-        Of the generator that draws devices and start cells; `reseed` sets another.
+        Seed of the generator that draws devices and start cells; `reseed` sets another.
     table_ms
         Latencies of one device, ``(15625,)`` in ms, in place of drawn devices (`Episodes`).
     sees_history
-        False: of an observation only the current cell and its latency are shown, the rest is zero.
+        False: observations show only the current cell and its latency; the rest is zero.
     horizon
-        Steps an episode.
+        Steps per episode.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What both trainings with stable-baselines3 share."""
+"""Helpers for training with stable-baselines3."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch use one thread: more of them gain nothing on small layers, and change the order of sums.
+    """Let torch use one thread: with more, small layers are no faster, and the order of sums changes.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def one_thread() -> Iterator[None]:
 
 
 def without_log(model: OnPolicyAlgorithm) -> OnPolicyAlgorithm:
-    """The model, writing no log: the default writes to the folder of temporary files."""
+    """The model, with logging disabled: by default it writes to the folder of temporary files."""
     from stable_baselines3.common.logger import Logger
 
     model.set_logger(Logger(folder=None, output_formats=[]))

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from simmore import devices, space
 
-HORIZON = 50  # steps an episode, T (paper)
+HORIZON = 50  # steps per episode, T (paper)
 HISTORY = 5  # (state, action) pairs that the policy remembers
 N_ACTIONS = space.N_EDGES * space.N_OPERATIONS  # action number = 5 · edge + operation
 STATE_SIZE = space.N_EDGES * space.N_OPERATIONS + 1  # one-hot operations, latency
 PAIR_SIZE = STATE_SIZE + space.N_EDGES + space.N_OPERATIONS  # a past state and the action taken in it, one-hot
 OBSERVATION_SIZE = STATE_SIZE + HISTORY * PAIR_SIZE
 LATENCIES = [STATE_SIZE - 1, *(STATE_SIZE + k * PAIR_SIZE + STATE_SIZE - 1 for k in range(HISTORY))]  # in observations
-LATENCY_BOUND = 10.0  # |ln ℓ/ℓ₀| is clipped here: no two cells of a real device differ by a factor of e¹⁰
+LATENCY_BOUND = 10.0  # of |ln ℓ/ℓ₀| (`Observer`): no two cells of a real device differ by a factor of e¹⁰
 
 
 @cache
@@ -50,7 +50,7 @@ def _one_hot_actions() -> NDArray[np.float32]:
 
 
 class Observer:
-    """What the policy sees of n searches side by side: float32 ``(n, 241)``.
+    """Computes the observations of n searches side by side: float32 ``(n, 241)``.
 
     - 30: the current cell, one-hot, edge by edge; 1: its latency;
     - 5 × 42, oldest first: a past cell (30), its latency (1), the action taken there (6 + 5); zeros before the start.
@@ -117,7 +117,7 @@ class Episodes:
     table_ms
         Latencies of one device, ``(15625,)`` in ms, for all episodes; None: devices that `sampler` draws.
     horizon
-        Steps an episode, T.
+        Steps per episode, T.
 
     Attributes
     ----------

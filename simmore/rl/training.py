@@ -42,7 +42,7 @@ class Settings:
     """Hyperparameters. Those of the paper's section 4 are marked; the others are this project's choice."""
 
     seed: int = 0
-    """Of everything: weights, devices, start cells, actions, minibatches."""
+    """Seed of weights, devices, start cells, actions and minibatches."""
     total_steps: int = 500_000
     """Transitions to train on (paper)."""
     gamma: float = 0.6
@@ -50,11 +50,11 @@ class Settings:
     clip_range: float = 0.2
     """PPO's ε (paper)."""
     horizon: int = mdp.HORIZON
-    """Steps of an episode in training, T (paper); evaluations and searches have the paper's."""
+    """Steps of an episode in training, T (paper); evaluations and searches always use the paper's."""
     n_envs: int = 100
     """Episodes side by side; a rollout is one whole episode of each, 100 × 50 transitions."""
     learning_rate: float = 3e-4
-    """Of Adam."""
+    """Learning rate of Adam."""
     batch_size: int = 1_000
     """Transitions per minibatch."""
     n_epochs: int = 10
@@ -68,7 +68,7 @@ class Settings:
     evaluation_episodes: int = 20
     """Test episodes per evaluation (paper, Fig. 5), each on a new device."""
     algorithm: str = "PPO"
-    """One of `ALGORITHMS`: PPO (paper), or TRPO or A2C with the settings that they share with it."""
+    """One of `ALGORITHMS`: PPO (paper), or TRPO or A2C with the settings that they share with PPO."""
     sees_history: bool = True
     """False: the policy sees only the current cell and its latency, not the last five (state, action) pairs."""
 
@@ -144,7 +144,7 @@ def train(
     description: str = "training",
     table_ms: NDArray[np.float64] | None = None,
 ) -> Training:
-    """Train a policy.
+    """Train a policy on devices of Ξ, the distribution of synthetic devices, or on one device.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def _origin(
     score: NDArray[np.float64],
     table_ms: NDArray[np.float64] | None,
 ) -> dict[str, Any]:
-    """Everything that determines a training, as a policy's description has it."""
+    """Everything that determines a training, in the form of a policy's description."""
     origin: dict[str, Any] = {
         "settings": dataclasses.asdict(settings),
         "devices": list(sampler.fitted_to),

@@ -90,7 +90,7 @@ def flops(archs: ArrayLike, size: int = 32, n_classes: int = 10) -> NDArray[np.f
 def live_flops(archs: ArrayLike, size: int = 32, n_classes: int = 10) -> NDArray[np.float64]:
     """FLOPs of the layers that the output depends on at initialisation, in millions; 0 if no path leads to the output.
 
-    Cells that compute the same function have the same `live_flops`, whatever dead layers they have beside.
+    Cells that compute the same function have the same `live_flops`, whatever dead layers they have.
     """
     archs = np.asarray(archs)
     live = live_edges(archs, keeps_zero=(SKIP, POOL, CONV_1X1, CONV_3X3))  # (…, 6)

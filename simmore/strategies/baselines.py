@@ -45,14 +45,14 @@ class MeanDevice:
 
 
 class LutSearch:
-    """Measure the five single-operation cells, then the best cell of the lookup table that they give (Wu et al. 2019).
+    """Measure the five single-operation cells, then the best cell by the lookup table from them (Wu et al. 2019).
 
-    Where one of the five may not be measured, least squares on all measured cells give the lookup table.
+    If one of the five may not be measured, the lookup table is a least-squares fit to all measured cells.
 
     Parameters
     ----------
     evolve
-        True: evolve a population on the lookup table, and measure all of it, the best cell first (Cai et al. 2020).
+        True: evolve a population on the lookup table, and measure its cells, the best first (Cai et al. 2020).
     """
 
     def __init__(self, problem: Problem, *, evolve: bool = False) -> None:

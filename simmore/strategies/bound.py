@@ -14,7 +14,7 @@ from simmore.strategies.problem import History, Problem
 class ConfidenceBound:
     """Measure the cell with the highest ``p − weight · (m − κ s) / range``.
 
-    m and s are the posterior mean and standard deviation of the latency.
+    p is the score, m and s are the posterior mean and standard deviation of the latency, and the range is that of m.
 
     Parameters
     ----------

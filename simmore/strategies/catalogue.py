@@ -1,4 +1,4 @@
-"""All search strategies by name, each with the recommendation rule for what it knows."""
+"""All search strategies by name, each with its recommendation rule."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from simmore.strategies.recommendation import ExpectedRange, MeasuredRange, Rule
 from simmore.strategies.strategy import Strategy
 
 NOTHING, OPERATIONS, SIMULATED, TABLES = "nothing", "operation latencies", "simulated devices", "tables"
-"""What a strategy knows of other devices: nothing, the paper's Ξ, simulated devices, or these and tables."""
+"""What a strategy knows of other devices: nothing, the paper's Ξ, simulated devices, or these and measured tables."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Entry:
     policies
         Names of the trained policies that it uses.
     rule
-        Makes its recommendation rule; the usual one for what it knows if None.
+        Makes its recommendation rule; the function `rule` does if None.
     """
 
     knows: str
@@ -124,9 +124,9 @@ STRATEGIES: dict[str, Entry] = {
     "trpo": _policy("trpo", "the paper's policy, trained by TRPO"),
     "a2c": _policy("a2c", "the paper's policy, trained by A2C"),
     "no_history": _policy("no_history", "the paper's policy, which sees the current cell alone"),
-    "controller": _controller("controller_0", "a network that learned on simulated devices points at the next cell"),
+    "controller": _controller("controller_0", "a network that is trained on simulated devices chooses the next cell"),
     "controller_supervised": _controller(
-        "controller_0", "its supervised part alone: expected improvement of what it predicts", ppo=False
+        "controller_0", "the same network without PPO: expected improvement under its predictions", ppo=False
     ),
     "controller_blind": _controller("controller_blind", "the same network, trained without seeing latencies"),
     "expected_improvement": Entry(
@@ -136,11 +136,11 @@ STRATEGIES: dict[str, Entry] = {
     ),
 }
 BEST = "expected_improvement"
-_TRAININGS = {"controller": (0, 1, 2), "controller_supervised": (0, 1, 2)}  # seeds whose networks ship
+_TRAININGS = {"controller": (0, 1, 2), "controller_supervised": (0, 1, 2)}  # seeds of the networks in the package
 
 
 def training_seeds(name: str) -> tuple[int, ...]:
-    """Seeds of the trainings of a strategy whose networks ship; the plain name is that of the first."""
+    """Training seeds of a strategy whose networks are in the package; the plain name means the first one."""
     return _TRAININGS.get(name, (0,))
 
 
@@ -153,7 +153,7 @@ def entry(name: str) -> Entry:
     Raises
     ------
     ValueError
-        For an unknown name, with those that there are.
+        For an unknown name; the message lists the known ones.
     """
     if name.startswith("target/"):
         return _policy(f"target_{name.removeprefix('target/')}", "a policy trained on the device itself")

@@ -1,7 +1,7 @@
 """Local search and evolution on the measured cells.
 
-To compare measured cells these trade score for milliseconds with the range that the mean known device has at the
-measured scale.
+Both compare measured cells by an estimated reward. It converts milliseconds into score by the latency range of the mean
+known device, scaled to the measurements.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from simmore import space
 from simmore.strategies.problem import History, Problem
 
-POPULATION = 5  # half of what ten measurements allow
-SAMPLE = 3  # of a tournament
+POPULATION = 5  # half of ten measurements
+SAMPLE = 3  # cells in a tournament
 _MUTATION_TRIES = 50  # before a random cell replaces a mutant that was measured before
 
 
 class Tradeoff:
-    """Estimated reward of measured cells: ``p − weight · ℓ / range``.
+    """Estimated reward of measured cells with score p and latency ℓ: ``p − weight · ℓ / range``.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class Evolution:
     Parameters
     ----------
     crossover
-        False: one mutant of a tournament's winner a generation (regularised evolution, Real et al. 2019). True: a
+        False: one mutant of a tournament's winner per generation (regularised evolution, Real et al. 2019). True: a
         mutant of each of a tournament's two best and their crossover (FreeREA, Cavagnero et al. 2023).
     """
 

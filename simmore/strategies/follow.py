@@ -14,8 +14,8 @@ from simmore.strategies.problem import History
 class FollowPolicy:
     """Take the policy's edits, one at a time, for one episode.
 
-    A cell of the history that the policy did not lead to is taken as one edit if it differs from the last cell on one
-    edge; otherwise the episode starts again there.
+    A cell of the history that the policy did not choose counts as its edit if it differs from the previous cell on one
+    edge. Otherwise a new episode starts there.
 
     Parameters
     ----------

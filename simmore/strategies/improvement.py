@@ -1,4 +1,4 @@
-"""Expected improvement on devices sampled from the posterior of a prior."""
+"""Expected improvement over devices that are sampled from the posterior."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from simmore.strategies.problem import History, Problem
 class ExpectedImprovement:
     """Measure the cell with the largest expected improvement of the reward.
 
-    Under a latency limit the improvement is one of the score, times the probability that the cell is within the limit;
-    the search ends when no candidate scores higher than the best cell found within the limit.
+    Under a latency limit it is the improvement of the score, times the probability that the cell is within the limit.
+    The search ends when no candidate scores higher than the best measured cell within the limit.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class ExpectedImprovement:
         self._sampler: Sampler | None = None
 
     def sampler(self, rng: np.random.Generator) -> Sampler:
-        """Samples over the candidates; made at the first call, so that one search has the same random numbers."""
+        """Sampler over the candidates; made at the first call, so that all steps use the same random numbers."""
         if self._sampler is None:
             problem = self.problem
             if problem.max_latency_ms is None:
@@ -47,7 +47,7 @@ class ExpectedImprovement:
         return cells[0] if cells else None
 
     def ask_batch(self, history: History, rng: np.random.Generator, remaining: int, n: int) -> list[int]:
-        """Cells to measure together: each maximises the improvement on what those before it are expected to show."""
+        """Cells to measure together; each one is chosen given sampled rewards of those before it."""
         n = min(n, remaining)
         if n <= 0:
             return []
@@ -76,7 +76,7 @@ class ExpectedImprovement:
             best = int(gain.argmax())
             found.append(int(sampler.cells[best]))
             left = left & (sampler.cells != found[-1])
-            if len(found) < n:  # what the cell would show on each sample
+            if len(found) < n:  # sampled reward of this cell, for the choice of the next
                 shown = reward[best] + deviation[best] * rng.standard_normal(sampler.n)
                 incumbent = np.maximum(incumbent, shown.astype(np.float32))
         return found
@@ -90,7 +90,7 @@ class ExpectedImprovement:
         floor = merit[kept].max() if len(kept) else problem.score.min()
         if len(archs):
             chance = acquisition.probability_within(sampler.condition(archs, latency), problem.max_latency_ms)
-        else:  # nothing compiled yet: the faster on the mean device, the more likely within the limit
+        else:  # nothing compiled yet: the faster on a typical device, the more likely within the limit
             chance = 1 / self.prior.shape[sampler.cells]
         gain = np.where(left, np.maximum(merit[sampler.cells] - floor, 0) * chance, 0)
         order = np.argsort(-gain, kind="stable")

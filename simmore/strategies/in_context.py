@@ -1,4 +1,4 @@
-"""The strategy `controller`: a network that learned on simulated devices points at the next cell (`rl.context`)."""
+"""The strategy `controller`: a network trained on simulated devices chooses the next cell (`rl.context`)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EVERY = np.arange(space.N_ARCHS)
 
 
 class _Seen(NamedTuple):
-    """A situation of all cells, its measured cells, and the log of the latency in ms that it is relative to."""
+    """A situation on all cells, the measured cells, and the log latency (ms) that all latencies are relative to."""
 
     situation: Situation
     archs: NDArray[np.int64]
@@ -26,10 +26,10 @@ class _Seen(NamedTuple):
 
 
 def _see(network: ContextNetwork, problem: Problem, history: History, remaining: int = 0) -> _Seen | None:
-    """What the network makes of a history; None if no measurement can be used.
+    """The situation after a history, with the network's belief; None if no measurement can be used.
 
-    The cells are sorted, so that the order of the measurements has no effect. Of more than `context.MOST_TOKENS` cells
-    the network reads so many, evenly spaced from the fastest to the slowest.
+    The cells are sorted, so that the order of the measurements has no effect. The network reads at most
+    `context.MOST_TOKENS` cells; of more, it reads that many, evenly spaced from the fastest to the slowest.
     """
     usable = np.isfinite(history.latency_ms) & ~history.implausible(network.prior_shape)
     order = np.argsort(history.archs[usable], kind="stable")
@@ -61,10 +61,10 @@ def _see(network: ContextNetwork, problem: Problem, history: History, remaining:
 
 
 class InContext:
-    """Measure the cell that the network points at.
+    """Measure the cell with the largest logit.
 
-    The network reads the measured cells, 20 of them at most, and gives a logit to every cell of the space; the largest
-    one wins. Under a latency limit the search ends when no cell scores higher than the best one found within it.
+    The network reads at most 20 measured cells, and gives a logit to every cell of the space. Under a latency limit the
+    search ends when no cell scores higher than the best measured cell within it.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class InContext:
 
 
 class LearnedRecommendation:
-    """Recommends by the network's head, and predicts the range and the regret by it.
+    """Ranks the measured cells, and predicts range and regret, by heads of the network.
 
     Parameters
     ----------
@@ -143,14 +143,14 @@ class LearnedRecommendation:
         return history.implausible(self.network.prior_shape)
 
     def value(self, problem: Problem, history: History, archs: NDArray[np.int64]) -> NDArray[np.floating]:
-        """What the cells are ranked by, ``(n,)``: measured cells that may be recommended; there is no latency limit."""
+        """Logits of measured cells that may be recommended, ``(n,)``; only for problems without a latency limit."""
         seen = _see(self.network, problem, history)
         assert seen is not None
         logits = self.network.recommendation_logits(context.recommendation_features(seen.situation))
         return logits[np.searchsorted(seen.archs, archs)]
 
     def expected_regret(self, problem: Problem, history: History, arch: int) -> float | None:
-        """As learned on simulated devices; under a latency limit from independent probabilities of the cells."""
+        """From the network; under a latency limit, from each cell's probability to be within it, as if independent."""
         seen = _see(self.network, problem, history)
         if seen is None:
             return None

@@ -1,4 +1,4 @@
-"""What is searched for, and what was measured so far."""
+"""The problem of a search, and the history of its measurements."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from simmore import data, devices, proxies, space
 from simmore.models.readings import agree, implausible
 
-_FORBIDDEN = 10.0  # taken off the score of a cell that is not allowed: more than any latency can make up for
+_FORBIDDEN = 10.0  # subtracted from the score of a cell that is not allowed: no latency compensates for it
 _UNMEASURABLE = 2 * _FORBIDDEN  # a cell that is not allowed may still be measured
 
 
@@ -30,16 +30,16 @@ class Problem:
     allowed
         Which cells may be recommended, ``(cells,)``; all of them if None.
     dataset
-        Data set whose validation accuracy results show.
+        Data set of the validation accuracy in results.
     measurable
         Which cells may be measured, ``(cells,)``; all of them if None. A `Session` asks for no other.
     label
-        What messages call the score.
+        Name of the score in messages.
 
     Raises
     ------
     ValueError
-        For scores that are not one finite number a cell, a weight that is not a positive number, a limit that is
+        For scores that are not one finite number per cell, a weight that is not a positive number, a limit that is
         not a positive number of ms, or a problem that allows no cell that may be measured.
     """
 
@@ -92,10 +92,10 @@ class Problem:
             ``cifar10``, ``cifar100`` or ``ImageNet16-120``.
         score
             A named score (``freerea``, ``az``, ``combined``, ``params``; see `proxies.SCORES`), or an array
-            ``(cells,)``; ``freerea``, the paper's p, if None. Named scores are distributed as p is, so that a weight
-            means the same for each. The scale of an array is the user's.
+            ``(cells,)``; ``freerea``, the paper's p, if None. All named scores have the distribution of p, so that a
+            weight means the same for each. An array keeps its own scale.
         max_params
-            Only cells with at most so many parameters, in millions, are recommended.
+            Largest number of parameters of a recommended cell, in millions.
         measurable
             Which cells may be measured, ``(cells,)``; all of them if None.
 
@@ -115,7 +115,7 @@ class Problem:
         return cls(values, weight, max_latency_ms, allowed, dataset, measurable, label)
 
     def on(self, device: devices.Device) -> Problem:
-        """The same problem on a device: where its table lacks cells, only those in the table may be measured."""
+        """The same problem on a device. If its table lacks cells, only those in the table may be measured."""
         cells = devices.measured_cells(device)
         if len(cells) == space.N_ARCHS:
             return self
@@ -139,14 +139,14 @@ class Problem:
 
 
 class History:
-    """The steps of a search: cells and their latencies in ms, in order. A cell may come again.
+    """The steps of a search: cells and their latencies in ms, in order. A cell may appear more than once.
 
     Attributes
     ----------
     steps
-        As they were added.
+        ``(arch, latency_ms)`` in the order in which they were added.
     confirmed
-        Cells with two readings that agree: their latency counts, however implausible it is.
+        Cells with two readings that agree. Their latency is used even if it is implausible.
     """
 
     def __init__(self, steps: Iterable[tuple[int, float]] = ()) -> None:
@@ -218,7 +218,7 @@ class History:
         return self.archs[works], self.latency_ms[works]
 
     def implausible(self, shape: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """Which of the distinct cells have a latency that cannot be right beside the others, ``(n,)``.
+        """Which of the distinct cells have an implausible latency (`models.implausible`), ``(n,)``.
 
         Parameters
         ----------

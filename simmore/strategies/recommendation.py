@@ -1,7 +1,8 @@
 """Which of the measured cells to recommend.
 
-The reward is ``r = p + weight · ℓ̄`` with ``ℓ̄ = 1 − (ℓ − min ℓ) / (max ℓ − min ℓ)``. The range of a device's latencies
-cannot be seen in ten measurements, so a rule has to estimate it. Each rule names the information that it uses.
+The reward of a cell with score p and latency ℓ is ``r = p + weight · ℓ̄``. The inverse latency is
+``ℓ̄ = 1 − (ℓ − min ℓ) / (max ℓ − min ℓ)``, with extremes over all cells. Ten measurements do not show the range of a
+device's latencies, so a rule has to estimate it. Each rule names the information that it uses.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Recommendation(NamedTuple):
         NATS index of a measured cell.
     expected_regret
         Normalised regret that the rule expects: 0 is the best cell, 1 is what ten random cells give on average. Under a
-        latency limit, the score that is expected to be lost. None if the rule cannot tell.
+        latency limit, the expected loss of score. None if the rule has no estimate.
     """
 
     arch: int
@@ -45,10 +46,10 @@ class Rule(Protocol):
         """The information that the rule uses besides the measurements."""
 
     def estimated_range_ms(self, history: History) -> tuple[float, float]:
-        """Fastest and slowest latency that the device is believed to have, in ms."""
+        """Estimates of the fastest and the slowest latency of the device, in ms."""
 
     def implausible(self, history: History) -> NDArray[np.bool_]:
-        """Which measured cells have a latency that cannot be right beside the others, ``(n,)``."""
+        """Which measured cells have an implausible latency, ``(n,)``."""
 
     def expected_regret(self, problem: Problem, history: History, arch: int) -> float | None:
         """See `Recommendation`."""
@@ -65,7 +66,7 @@ def ranked(rule: Rule, problem: Problem, history: History) -> list[int]:
     if problem.max_latency_ms is not None:
         archs = archs[latency <= problem.max_latency_ms]
         value = problem.score[archs]
-    elif hasattr(rule, "value"):  # a rule that does not rank by the reward within an estimated range
+    elif hasattr(rule, "value"):  # a rule that does not rank by an estimated reward
         value = rule.value(problem, history, archs)
     else:
         bounds = rule.estimated_range_ms(history)
@@ -82,7 +83,7 @@ def recommend(rule: Rule, problem: Problem, history: History) -> Recommendation 
 
 
 class MeasuredRange:
-    """Takes the range of the measured latencies for the range of the device."""
+    """Estimates the range of the device by the range of the measured latencies."""
 
     uses = "the measurements alone"
 
@@ -95,13 +96,13 @@ class MeasuredRange:
         return np.zeros(len(history), dtype=bool)
 
     def expected_regret(self, problem: Problem, history: History, arch: int) -> None:
-        """None: without a model of the device nothing is known of the cells that were not measured."""
+        """None: there is no model of the device to predict the other cells."""
 
 
 class ExpectedRange:
-    """Takes the posterior's harmonic mean of the range under a prior.
+    """Estimates the range of the device by its harmonic mean over posterior samples.
 
-    The reward is linear in one over the range, so the harmonic mean gives the cell with the highest expected reward.
+    The reward is linear in 1 / range, so the harmonic mean gives the cell with the highest expected reward.
     """
 
     def __init__(self, prior: Prior, *, seed: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""The one search loop: ask for a cell, measure it, tell the result."""
+"""The search loop: ask for a cell, measure it, tell the result."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Session:
     problem
         What is searched for; CIFAR-10 with the paper's reward if None.
     rule
-        Recommendation rule; the one that belongs to the strategy's name if None, the measurements alone for an object.
+        Recommendation rule. None: that of the named strategy; for an object, `MeasuredRange`.
     without
-        Devices that a named strategy may know nothing of, with their families.
+        Devices whose families are unknown to a named strategy.
     measured
         Cells measured before, ``(arch, latency_ms)`` each; infinite where a cell failed.
     budget
@@ -126,17 +126,17 @@ class Session:
             first = self.ask()
             if first is None or n == 1:
                 return [] if first is None else [first]
-            # nothing is measured yet: the others follow as if the start were as fast as any cell, on an exact timer
+            # nothing is measured yet: assume an arbitrary latency of the start, one that shows no step of a timer
             assumed = History([(first, 1 / 3)])
             others = ask_batch(self.strategy, assumed, self._rng, self.remaining - 1, n - 1)
             return self._measurable([first, *others])
         return self._measurable(ask_batch(self.strategy, self.history, self._rng, self.remaining, n))
 
     def _measurable(self, archs: list[int]) -> list[int]:
-        """Cells that a strategy proposes, each one that may not be measured replaced by the nearest one that may.
+        """Proposed cells; each one that may not be measured is replaced by the nearest cell that may.
 
-        The nearest cell has the fewest edges changed, then the same operations that lead to the output, which latency
-        depends on, then the highest score.
+        The nearest cell has the fewest changed edges. Among equals, first come cells with the same operations on edges
+        that lead to the output, because latency depends on these, and then the highest score.
         """
         if self.problem.measurable is None:
             return archs
@@ -164,7 +164,7 @@ class Session:
         self.history.add(_cell(arch), np.inf if latency_ms is None else float(latency_ms))
 
     def revise(self, latency_ms: Mapping[int, float]) -> None:
-        """Replace latencies of measured cells, given in ms by NATS index: what came later may correct them."""
+        """Replace latencies of measured cells, in ms by NATS index; later measurements may correct earlier ones."""
         self.history = self.history.revised(latency_ms)
 
     def recommend(self) -> Recommendation | None:
@@ -172,9 +172,9 @@ class Session:
         return recommendation.recommend(self.rule, self.problem, self.history)
 
     def trajectory(self) -> pd.DataFrame:
-        """A row a step: ``step, arch, latency_ms, score, val_accuracy, n_measured`` (distinct cells so far).
+        """A row per step: ``step, arch, latency_ms, score, val_accuracy, n_measured`` (distinct cells so far).
 
-        The latency is what all readings of the cell give together.
+        The latency combines all readings of the cell.
         """
         archs = np.array([arch for arch, _ in self.history.steps], dtype=np.int64)
         first = ~pd.Series(archs).duplicated().to_numpy()
@@ -207,12 +207,12 @@ def _cell(arch: int | str) -> int:
 
 @dataclass(frozen=True)
 class Search:
-    """What a search found.
+    """The result of a search.
 
     Attributes
     ----------
     arch
-        The recommendation, one of the measured cells; None if no measured cell keeps the limits.
+        The recommendation, one of the measured cells; None if no measured cell is within the limits.
     expected_regret
         See `Recommendation`.
     trajectory
@@ -222,7 +222,7 @@ class Search:
     rule_uses
         The information that the recommendation uses besides the measurements.
     implausible
-        Measured cells whose latency cannot be right beside the others: measure them again. They are not recommended.
+        Measured cells with an implausible latency. They are not recommended; measure them again.
     """
 
     arch: int | None
@@ -288,7 +288,7 @@ class Search:
 
 
 def pareto_front(cost: ArrayLike, gain: ArrayLike) -> NDArray[np.int64]:
-    """Positions of those that no other beats in both, by rising cost; cost and gain ``(n,)``.
+    """Positions of the points that no other point dominates, by rising cost; cost and gain are ``(n,)``.
 
     >>> pareto_front([3.0, 1.0, 2.0], [5.0, 1.0, 0.0])
     array([1, 0])
@@ -322,6 +322,6 @@ def measure(session: Session, device: Device) -> None:
 
 
 def run(session: Session, device: Device) -> Search:
-    """`measure`, and the result."""
+    """Search with `measure`, and return the result."""
     measure(session, device)
     return Search.of(session)

@@ -1,4 +1,4 @@
-"""What a search strategy is: it sees a history of measured cells, and proposes the next one."""
+"""The interface of search strategies: from a history of measured cells, a strategy proposes the next one."""
 
 from __future__ import annotations
 
