@@ -66,7 +66,7 @@ _SOURCES = {  # first folder of a path: kind of table, folders in its name, unit
 
 BENCHMARKED = ("onnxruntime_fp32", "onnxruntime_int8", "openvino_fp32", "litert_fp32")
 """Names of the benchmarked runtimes, which this project measured: a runtime and a precision."""
-BLIND: tuple[str, ...] = ("torch_fp32", "onnxruntime_fp32_batch8")
+BLIND = ("torch_fp32", "onnxruntime_fp32_batch8", "onnxruntime_fp32_2threads", "openvino_int8", "ncnn_fp32")
 """Names of measured samples of cells, for a blind test: no prior, training or design choice uses them."""
 
 
