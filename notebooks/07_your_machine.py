@@ -173,8 +173,8 @@ pd.DataFrame(columns, index=list(data.BENCHMARKED)).transpose()
 # median relative difference; the regret that noise causes. This is the regret of the network with the highest reward in
 # the first pass, judged by the second: 0 is the best network of the second pass, 1 is a random one. *Drift* is the
 # median difference between passes, without and with the correction by the reference network, on networks that the
-# correction was not fitted to. Five more runtimes are measured on a sample of the cells. They are *blind*: no search was
-# run on them before the searches of notebook 05 were fixed.
+# correction was not fitted to. Five more runtimes are measured on a sample of the cells. They are *blind*: no search
+# was run on them before the searches of notebook 05 were fixed.
 
 # %%
 every = {name: data.benchmark_metadata(name) for name in (*data.BENCHMARKED, *data.BLIND)}

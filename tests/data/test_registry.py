@@ -28,7 +28,7 @@ N = space.N_ARCHS
 
 def test_every_table_has_a_unit_a_licence_and_a_citation():
     assert len(data.MEASURED) == len(set(data.MEASURED)) == 20
-    assert len(data.REGISTRY) == 3 + 1 + 3 + 2 + 4 + 2 + 20 + 12
+    assert len(data.REGISTRY) == 3 + 1 + 3 + 2 + 4 + 5 + 20 + 12
     for table in data.REGISTRY.values():
         assert table.licence and table.citation and table.unit
 
