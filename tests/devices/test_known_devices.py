@@ -72,7 +72,7 @@ def test_a_missing_csv_is_no_unknown_name(tmp_path):
 
 
 def test_every_name_is_a_device(measured_tables):
-    assert len(devices.NAMES) == len(set(devices.NAMES)) == 20 + 4 + 2 + 2 + 18
+    assert len(devices.NAMES) == len(set(devices.NAMES)) == 20 + 4 + 5 + 2 + 18
     for name in devices.NAMES:
         device = devices.load(name)
         assert device.name == name and (device.latency_ms(devices.measured_cells(device)) > 0).all()
