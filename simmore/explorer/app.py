@@ -132,10 +132,10 @@ class Explorer:
         self.suggest_box = SuggestBox(self.shared, self._suggest)
 
     def _suggest(self, text: str) -> Suggestion:
-        """The next cell for the user's own device, by the strategy and the start of the search's controls."""
-        found = suggest(
-            text, Problem(self.shared.score), self.strategy.value, start=self.start.value.strip(), seed=self.seed.value
-        )
+        """The next cell for the user's own device, by the search's controls, the score and the limit of device A."""
+        problem = Problem.of(score=self.shared.scores.value, max_latency_ms=self.devices[0].max_latency_ms)
+        start = self.start.value.strip()
+        found = suggest(text, problem, self.strategy.value, start=start, seed=self.seed.value)
         if found.next is not None:
             self.cell_pointed_at("selected", found.next)
         return found
@@ -180,8 +180,8 @@ class Explorer:
     def _set_mode(self) -> None:
         """Show what belongs to searching the device shown, or to measuring by hand."""
         searching = self.mode.value == SEARCH
-        common = [self.strategy, self.start, self.from_selected]
-        self._setup.children = [*common, self.budget, self.seed, self.go] if searching else [*common, self.seed]
+        others = [self.budget, self.seed, self.go] if searching else [self.seed, self.devices[0].limit]
+        self._setup.children = [self.strategy, self.start, self.from_selected, *others]
         self._result.children = [self.chart] if searching else [self.suggest_box.widget]
         self._show_player()
 

@@ -58,6 +58,8 @@ class DevicePanel:
     ----------
     profile
         The device shown, with all its cells.
+    limit
+        The controls of the latency limit.
     on_device, on_cell, on_limit
         Called when another device is shown, when a cell is hovered or selected (with the plane's trait), and when the
         limit has changed.
@@ -84,6 +86,7 @@ class DevicePanel:
         self.limit_ms = widgets.FloatText(
             description="latency limit in ms", step=0.5, tooltip="", layout=widgets.Layout(width="66px"), disabled=True
         ).add_class("simmore-unlabelled")
+        self.limit = widgets.HBox([self.limited, self.limit_ms, html("ms")], layout=row("0"))
         self.sliders = self._make_sliders()
         self.plane = Plane()
         self.show(self._named(name))
@@ -120,8 +123,7 @@ class DevicePanel:
     @property
     def widget(self) -> widgets.Widget:
         """The panel, to be displayed."""
-        limit = widgets.HBox([self.limited, self.limit_ms, html("ms")], layout=row("0"))
-        chooser = widgets.HBox([self.choice, self.dice, self.files, limit], layout=row("2px 6px"))
+        chooser = widgets.HBox([self.choice, self.dice, self.files, self.limit], layout=row("2px 6px"))
         box = widgets.VBox(
             [chooser, self.sliders, self.plane], layout=widgets.Layout(flex="100 1 590px", min_width="0")
         )

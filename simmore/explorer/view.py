@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,10 @@ from simmore import data, space
 from simmore.explorer.model import Belief, Profile, Trace
 from simmore.explorer.terms import term
 from simmore.plots.labels import OPERATION_LABELS
-from simmore.strategies import Search
+from simmore.strategies import Problem
+
+if TYPE_CHECKING:
+    from simmore.explorer.suggest import Suggestion
 
 DATASET_LABELS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "ImageNet16-120": "ImageNet16-120"}
 _DEVICE_COLOURS = ("#0072B2", "#D55E00")
@@ -186,17 +189,20 @@ def regret_chart(traces: Sequence[Trace], step: int) -> str:
     )
 
 
-def suggestion(arch: int | None, found: Search | None, notes: Sequence[str]) -> str:
+def suggestion(suggested: Suggestion) -> str:
     """The next cell to measure, the recommendation so far, and notes on the measurements."""
+    arch, found, limit = suggested.next, suggested.found, suggested.problem.max_latency_ms
     lines = [
         "No other cell is expected to be better."
         if arch is None
         else f"<b>Measure next: cell {arch}</b> <code>{escape(space.to_string(arch))}</code>"
     ]
     if found is not None and found.arch is None:
-        lines.append("Nothing is recommended: every measured cell failed.")
+        failed = limit is None or np.isinf(found.trajectory["latency_ms"]).all()
+        why = "every measured cell failed" if failed else f"no measured cell keeps the limit of {limit:.4g} ms"
+        lines.append(f"Nothing is recommended: {why}.")
     elif found is not None:
-        regret = "" if found.expected_regret is None else f", expected {term('regret')} {found.expected_regret:.2f}"
+        regret = "" if found.expected_regret is None else f", {_expected(found.expected_regret, suggested.problem)}"
         lines.append(
             f"{term('recommendation', 'Recommended')} of {found.n_measured} measured: <b>cell {found.arch}</b>, "
             f"{found.latency_ms:.4g} ms{regret} <code>{escape(found.arch_str)}</code>"
@@ -205,8 +211,16 @@ def suggestion(arch: int | None, found: Search | None, notes: Sequence[str]) -> 
             f"Cell {each} is implausible beside the others: measure it again, and add the second reading."
             for each in found.implausible
         ]
-    lines += [escape(note) for note in notes]
+    lines += [escape(note) for note in suggested.notes]
     return f'<div role="status">{"".join(f"<p>{line}</p>" for line in lines)}</div>'
+
+
+def _expected(regret: float, problem: Problem) -> str:
+    """An expected regret in words."""
+    if problem.max_latency_ms is None:
+        return f"expected {term('regret')} {regret:.2f}"
+    within = f"within the {term('limit')} of {problem.max_latency_ms:.4g} ms"
+    return f"{regret:.3f} of the score {problem.label} expected to be lost {within}"
 
 
 def _fields(values: Iterable[str], *, unknown: bool = False) -> str:
