@@ -66,6 +66,7 @@ class Explorer:
         self.seed.value = seed
         self.draw_step()
         self.describe()
+        self.explain()
         self.remember()
 
     # making
@@ -159,7 +160,8 @@ class Explorer:
         self._beside = widgets.VBox(layout=widgets.Layout(min_width="0", grid_gap="8px"))
         self._above = widgets.HBox(layout=row("8px", align="stretch"))
         self._below = widgets.HBox(layout=row("8px", align="stretch"))
-        rows = [self.shared.message, bar, self._above, self._below, html(glossary())]
+        self.glossary = html()
+        rows = [self.shared.message, bar, self._above, self._below, self.glossary]
         self.widget = widgets.VBox(rows, layout=widgets.Layout(grid_gap="8px")).add_class("simmore")
         self._panels = [panel.widget for panel in self.devices]
         self._place()
@@ -201,6 +203,7 @@ class Explorer:
         self.strategy.observe(
             lambda change: setattr(self.strategy, "tooltip", STRATEGIES[change["new"]].description), "value"
         )
+        self.shared.scores.observe(lambda _: self.explain(), "value")
         for setting in (self.strategy, self.budget, self.seed):
             setting.observe(lambda _: self.remember(), "value")
         self.go.on_click(lambda _: self.search())
@@ -275,6 +278,10 @@ class Explorer:
         else:
             arch, what = profiles[0].optimum, f"Best cell h* on {profiles[0].device.name[:20]}"
         self.card.value = view.cell_card(arch, what, profiles)
+
+    def explain(self) -> None:
+        """Fill the glossary: some meanings depend on the chosen score."""
+        self.glossary.value = glossary(self.shared.scores.value)
 
     # searching
 

@@ -22,7 +22,7 @@ from simmore.strategies.session import pareto_front
 SLIDERS, UPLOAD = "sliders", "upload"  # devices that have no stored table
 POOL = 4  # among the operations
 X_AXES = {"latency (ms)": "latency", "ℓ̄ (1: fastest)": "inverse"}
-Y_AXES = {"score p": "score"} | {f"{label} accuracy (%)": name for name, label in view.DATASET_LABELS.items()}
+Y_AXES = {"score": "score"} | {f"{label} accuracy (%)": name for name, label in view.DATASET_LABELS.items()}
 _EXPECTED = (ValueError, LookupError, ImportError, OSError)  # their messages are written for users
 
 
@@ -40,10 +40,10 @@ class Shared:
         self.message = html()
         self.message.layout.display = "none"
 
-    @property
-    def score(self) -> NDArray[np.float64]:
-        """The chosen score of all cells, ``(cells,)``."""
-        return proxies.stored_score("cifar10", self.scores.value)
+    def profile(self, device: devices.Device) -> Profile:
+        """All cells on a device, with the chosen score."""
+        name = self.scores.value
+        return Profile(device, proxies.stored_score("cifar10", name), proxies.SCORES[name].label)
 
     def tell(self, message: object = "") -> None:
         """Show why an input was refused; without a message, clear the line."""
@@ -208,7 +208,7 @@ class DevicePanel:
 
     def show(self, device: devices.Device, *, moved: bool = False) -> None:
         """Show a device: its cells in the plane and, unless the sliders were `moved`, its operations on them."""
-        self.profile = Profile(device, self.shared.score)  # raises before anything is changed
+        self.profile = self.shared.profile(device)  # raises before anything is changed
         self._quiet = True
         try:
             if not moved:
@@ -238,8 +238,8 @@ class DevicePanel:
             plane.optimum = profile.optimum
             plane.trail, plane.recommended = [], -1
             plane.x_label = next(label for label, axis in X_AXES.items() if axis == self._axes[0])
-            plane.y_label = next(label for label, axis in Y_AXES.items() if axis == self._axes[1])
-            plane.y_label = plane.y_label.replace("score p", self.shared.scores.label)
+            label = next(label for label, axis in Y_AXES.items() if axis == self._axes[1])
+            plane.y_label = f"score {profile.label}" if self._axes[1] == "score" else label
             plane.description = (
                 f"All {space.N_ARCHS:,} cells on {profile.device.name}: {plane.y_label} against {plane.x_label}. "
                 f"The best cell is {profile.optimum}. Arrow keys move from cell to cell, Home to the best."

@@ -78,25 +78,25 @@ def cell_graph(arch: int) -> str:
 
 def cell_card(arch: int, what: str, profiles: Sequence[Profile]) -> str:
     """One cell: its graph, its string, its accuracies, and its latency and reward on each device."""
+    label, score = escape(profiles[0].label), profiles[0].score[arch]
     accuracies = _rows([(label, f"{data.accuracy(name)[arch]:.2f} %") for name, label in DATASET_LABELS.items()])
     values: list[tuple[str, Callable[[Profile], str]]] = [
         (term("latency"), lambda p: f"{p.latency_ms[arch]:.4g} ms"),
         ("faster than", lambda p: f"{p.percentile(arch):.1f} %"),
         (f"{term('inverse')} (1: fastest)", lambda p: f"{p.inverse_latency[arch]:.3f}"),
-        (f"{term('reward')} = p + ℓ̄", lambda p: f"{p.reward[arch]:.3f}"),
+        (f"{term('reward')} = {label} + ℓ̄", lambda p: f"{p.reward[arch]:.3f}"),
         ("rank by reward", lambda p: f"{1 + int((p.reward > p.reward[arch]).sum()):,}"),
     ]
     names = "".join(f"<th>{escape(short(p.device.name))}</th>" for p in profiles)
     on_devices = "".join(
-        f"<tr><td>{label}</td>{_fields(['–' if np.isnan(p.latency_ms[arch]) else field(p) for p in profiles])}</tr>"
-        for label, field in values
+        f"<tr><td>{name}</td>{_fields(['–' if np.isnan(p.latency_ms[arch]) else field(p) for p in profiles])}</tr>"
+        for name, field in values
     )
-    score = profiles[0].score[arch]
     return (
         f'<h3>{escape(what)}</h3><div class="simmore-cell"><div>{cell_graph(arch)}'
         f'<code aria-label="NATS-Bench string">{escape(space.to_string(arch))}</code></div>'
         f"<table><tr><th>cell {arch}</th><th>validation accuracy</th></tr>{accuracies}"
-        f"<tr><td>{term('score')}</td><td>{score:.3f}</td></tr>"
+        f"<tr><td>{term('score', f'score {label}')}</td><td>{score:.3f}</td></tr>"
         f"<tr><td>parameters</td><td>{data.parameters()[arch]:.3f} M</td></tr></table>"
         f"<table><tr><th>on</th>{names}</tr>{on_devices}</table></div>"
     )
@@ -114,8 +114,9 @@ def belief(trace: Trace, step: int) -> str:
 
 def _measured(profile: Profile, now: Belief) -> str:
     """A row per measured cell, the last ten; the recommendation is marked."""
+    score = term("score", f"score {escape(profile.label)}")
     head = (
-        f"<tr><th>cell</th><th>latency<br>ms</th><th>{term('score')}</th><th>ℓ̄<br>{term('estimated')}</th>"
+        f"<tr><th>cell</th><th>latency<br>ms</th><th>{score}</th><th>ℓ̄<br>{term('estimated')}</th>"
         f"<th>r<br>{term('estimated')}</th>"
         '<th class="simmore-unknown">accuracy %<br>unknown</th><th class="simmore-unknown">r, true<br>unknown</th></tr>'
     )

@@ -13,7 +13,7 @@ from simmore.explorer import Explorer, state
 from simmore.explorer.app import SEARCH, SUGGEST
 from simmore.explorer.panel import PRESETS, SLIDERS
 from simmore.explorer.suggest import measurements
-from simmore.explorer.terms import TERMS, TOUR, glossary
+from simmore.explorer.terms import TERMS, TOUR
 
 MEASURED = [(0, 12.5), (1462, 3.5), (5, np.inf)]
 
@@ -135,9 +135,10 @@ def test_slow_pooling_removes_pooling_from_the_best_cell(app):
 
 def test_every_term_that_can_be_pressed_has_a_meaning(app):
     app.search()
-    shown = "".join(html.value for html in (app.card, app.chart, app.beliefs)) + glossary()
+    meanings = app.glossary.value
+    shown = "".join(html.value for html in (app.card, app.chart, app.beliefs)) + meanings
     pressed = set(re.findall(r'popovertarget="simmore-term-(\w+)"', shown))
-    assert pressed == set(TERMS) == set(re.findall(r'id="simmore-term-(\w+)"', glossary()))
+    assert pressed == set(TERMS) == set(re.findall(r'id="simmore-term-(\w+)"', meanings))
     assert len(TOUR) <= 6 and all({"title", "text", "at"} == set(step) for step in TOUR)
 
 
