@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 import simmore
 from simmore import data, devices, provenance, proxies, space
@@ -55,10 +56,17 @@ def by_digits() -> NDArray[np.uint16]:
 
 
 def cells(order: NDArray[np.uint16]) -> dict[str, NDArray[Any]]:
-    """Order, scores p and accuracies of all cells, by digits."""
+    """Order, scores and accuracies of all cells, by digits.
+
+    All scores of a data set have one distribution. So `quantiles` holds its values in ascending order, and `places` of
+    a score holds twice the place of each cell among them; cells with equal scores share their mean place.
+    """
     found: dict[str, NDArray[Any]] = {"order": order}
     for name in data.DATASETS:
-        found[f"score/{name}"] = proxies.stored_score(name)[order].astype(np.float32)
+        found[f"quantiles/{name}"] = np.sort(proxies.stored_score(name)).astype(np.float32)
+        for score in proxies.SCORES:
+            places = rankdata(proxies.stored_score(name, score)[order]) - 1
+            found[f"places/{name}/{score}"] = (2 * places).astype(np.uint16)
         found[f"accuracy/{name}"] = np.round(100 * data.accuracy(name)[order]).astype(np.uint16)
     return found
 
@@ -100,6 +108,9 @@ def description(shown: list[devices.Device]) -> dict[str, Any]:
         "labels": list(OPERATION_LABELS),
         "edges": [list(edge) for edge in space.EDGES],
         "datasets": DATASET_LABELS,
+        "scores": {
+            name: {"label": score.label, "description": score.description} for name, score in proxies.SCORES.items()
+        },
         "devices": [device.name for device in shown],
         "codes": {"failed": FAILED, "absent": ABSENT},
         "budget": BUDGET,

@@ -1,4 +1,4 @@
-"""Shared fixtures: where the mirror of public data is, and devices and scores that need no download."""
+"""Shared fixtures: where the mirror of public data is, devices and scores that need no download, and a browser."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ from simmore.errors import TableMissing
 
 ROOT = Path(__file__).resolve().parents[1]
 EVERYTHING = np.arange(space.N_ARCHS)
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+# root has no sandbox; there is no graphics card; nothing is asked of other machines
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -49,6 +55,19 @@ def synthetic():
 def gpu_table():
     """Latencies of NATS-Bench's own GPU, ``(cells,)`` in ms."""
     return devices.load("nats_gpu").latency_ms(EVERYTHING)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Debian's Chromium, headless, for the tests that need a browser."""
+    from playwright.sync_api import sync_playwright
+
+    if not Path(CHROMIUM).exists():
+        pytest.fail(f"there is no {CHROMIUM}: make test-browser installs it where it can (Debian's package chromium)")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield running
+        running.close()
 
 
 @dataclasses.dataclass

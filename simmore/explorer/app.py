@@ -66,6 +66,7 @@ class Explorer:
         self.seed.value = seed
         self.draw_step()
         self.describe()
+        self.explain()
         self.remember()
 
     # making
@@ -132,10 +133,10 @@ class Explorer:
         self.suggest_box = SuggestBox(self.shared, self._suggest)
 
     def _suggest(self, text: str) -> Suggestion:
-        """The next cell for the user's own device, by the strategy and the start of the search's controls."""
-        found = suggest(
-            text, Problem(self.shared.score), self.strategy.value, start=self.start.value.strip(), seed=self.seed.value
-        )
+        """The next cell for the user's own device, by the search's controls, the score and the limit of device A."""
+        problem = Problem.of(score=self.shared.scores.value, max_latency_ms=self.devices[0].max_latency_ms)
+        start = self.start.value.strip()
+        found = suggest(text, problem, self.strategy.value, start=start, seed=self.seed.value)
         if found.next is not None:
             self.cell_pointed_at("selected", found.next)
         return found
@@ -159,7 +160,8 @@ class Explorer:
         self._beside = widgets.VBox(layout=widgets.Layout(min_width="0", grid_gap="8px"))
         self._above = widgets.HBox(layout=row("8px", align="stretch"))
         self._below = widgets.HBox(layout=row("8px", align="stretch"))
-        rows = [self.shared.message, bar, self._above, self._below, html(glossary())]
+        self.glossary = html()
+        rows = [self.shared.message, bar, self._above, self._below, self.glossary]
         self.widget = widgets.VBox(rows, layout=widgets.Layout(grid_gap="8px")).add_class("simmore")
         self._panels = [panel.widget for panel in self.devices]
         self._place()
@@ -180,8 +182,8 @@ class Explorer:
     def _set_mode(self) -> None:
         """Show what belongs to searching the device shown, or to measuring by hand."""
         searching = self.mode.value == SEARCH
-        common = [self.strategy, self.start, self.from_selected]
-        self._setup.children = [*common, self.budget, self.seed, self.go] if searching else [*common, self.seed]
+        others = [self.budget, self.seed, self.go] if searching else [self.seed, self.devices[0].limit]
+        self._setup.children = [self.strategy, self.start, self.from_selected, *others]
         self._result.children = [self.chart] if searching else [self.suggest_box.widget]
         self._show_player()
 
@@ -201,6 +203,7 @@ class Explorer:
         self.strategy.observe(
             lambda change: setattr(self.strategy, "tooltip", STRATEGIES[change["new"]].description), "value"
         )
+        self.shared.scores.observe(lambda _: self.explain(), "value")
         for setting in (self.strategy, self.budget, self.seed):
             setting.observe(lambda _: self.remember(), "value")
         self.go.on_click(lambda _: self.search())
@@ -275,6 +278,10 @@ class Explorer:
         else:
             arch, what = profiles[0].optimum, f"Best cell h* on {profiles[0].device.name[:20]}"
         self.card.value = view.cell_card(arch, what, profiles)
+
+    def explain(self) -> None:
+        """Fill the glossary: some meanings depend on the chosen score."""
+        self.glossary.value = glossary(self.shared.scores.value)
 
     # searching
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from simmore import data, devices, space
+from simmore import data, devices, proxies, space
 from simmore.errors import DataError
 from simmore.strategies import History, Problem, Search, Session, recommendation, run
 
@@ -24,7 +24,9 @@ class Profile:
     Attributes
     ----------
     score
-        Score p of all cells, ``(cells,)``.
+        Score of all cells, ``(cells,)``.
+    label
+        What texts call the score.
 
     Raises
     ------
@@ -34,6 +36,7 @@ class Profile:
 
     device: devices.Device
     score: NDArray[np.float64] = field(repr=False)
+    label: str = proxies.SCORES[proxies.DEFAULT].label
 
     def __post_init__(self) -> None:
         fastest, slowest = self.range_ms
@@ -65,7 +68,7 @@ class Profile:
 
     @cached_property
     def reward(self) -> NDArray[np.float64]:
-        """Reward r = p + ℓ̄, ``(cells,)``."""
+        """Reward r, the score plus ℓ̄, ``(cells,)``."""
         return devices.reward(self.score, self.latency_ms)
 
     @cached_property
@@ -166,7 +169,7 @@ def trace(
     max_latency_ms
         A latency limit.
     """
-    problem = Problem(profile.score, max_latency_ms=max_latency_ms).on(profile.device)
+    problem = Problem(profile.score, max_latency_ms=max_latency_ms, label=profile.label).on(profile.device)
     session = Session(strategy, problem, without=without, budget=budget, start=start, seed=seed)
     found = run(session, profile.device)
     measured = found.trajectory.drop_duplicates("arch")

@@ -22,7 +22,7 @@ from simmore.strategies.session import pareto_front
 SLIDERS, UPLOAD = "sliders", "upload"  # devices that have no stored table
 POOL = 4  # among the operations
 X_AXES = {"latency (ms)": "latency", "ℓ̄ (1: fastest)": "inverse"}
-Y_AXES = {"score p": "score"} | {f"{label} accuracy (%)": name for name, label in view.DATASET_LABELS.items()}
+Y_AXES = {"score": "score"} | {f"{label} accuracy (%)": name for name, label in view.DATASET_LABELS.items()}
 _EXPECTED = (ValueError, LookupError, ImportError, OSError)  # their messages are written for users
 
 
@@ -40,10 +40,10 @@ class Shared:
         self.message = html()
         self.message.layout.display = "none"
 
-    @property
-    def score(self) -> NDArray[np.float64]:
-        """The chosen score of all cells, ``(cells,)``."""
-        return proxies.stored_score("cifar10", self.scores.value)
+    def profile(self, device: devices.Device) -> Profile:
+        """All cells on a device, with the chosen score."""
+        name = self.scores.value
+        return Profile(device, proxies.stored_score("cifar10", name), proxies.SCORES[name].label)
 
     def tell(self, message: object = "") -> None:
         """Show why an input was refused; without a message, clear the line."""
@@ -58,6 +58,8 @@ class DevicePanel:
     ----------
     profile
         The device shown, with all its cells.
+    limit
+        The controls of the latency limit.
     on_device, on_cell, on_limit
         Called when another device is shown, when a cell is hovered or selected (with the plane's trait), and when the
         limit has changed.
@@ -84,6 +86,7 @@ class DevicePanel:
         self.limit_ms = widgets.FloatText(
             description="latency limit in ms", step=0.5, tooltip="", layout=widgets.Layout(width="66px"), disabled=True
         ).add_class("simmore-unlabelled")
+        self.limit = widgets.HBox([self.limited, self.limit_ms, html("ms")], layout=row("0"))
         self.sliders = self._make_sliders()
         self.plane = Plane()
         self.show(self._named(name))
@@ -120,8 +123,7 @@ class DevicePanel:
     @property
     def widget(self) -> widgets.Widget:
         """The panel, to be displayed."""
-        limit = widgets.HBox([self.limited, self.limit_ms, html("ms")], layout=row("0"))
-        chooser = widgets.HBox([self.choice, self.dice, self.files, limit], layout=row("2px 6px"))
+        chooser = widgets.HBox([self.choice, self.dice, self.files, self.limit], layout=row("2px 6px"))
         box = widgets.VBox(
             [chooser, self.sliders, self.plane], layout=widgets.Layout(flex="100 1 590px", min_width="0")
         )
@@ -206,7 +208,7 @@ class DevicePanel:
 
     def show(self, device: devices.Device, *, moved: bool = False) -> None:
         """Show a device: its cells in the plane and, unless the sliders were `moved`, its operations on them."""
-        self.profile = Profile(device, self.shared.score)  # raises before anything is changed
+        self.profile = self.shared.profile(device)  # raises before anything is changed
         self._quiet = True
         try:
             if not moved:
@@ -236,8 +238,8 @@ class DevicePanel:
             plane.optimum = profile.optimum
             plane.trail, plane.recommended = [], -1
             plane.x_label = next(label for label, axis in X_AXES.items() if axis == self._axes[0])
-            plane.y_label = next(label for label, axis in Y_AXES.items() if axis == self._axes[1])
-            plane.y_label = plane.y_label.replace("score p", self.shared.scores.label)
+            label = next(label for label, axis in Y_AXES.items() if axis == self._axes[1])
+            plane.y_label = f"score {profile.label}" if self._axes[1] == "score" else label
             plane.description = (
                 f"All {space.N_ARCHS:,} cells on {profile.device.name}: {plane.y_label} against {plane.x_label}. "
                 f"The best cell is {profile.optimum}. Arrow keys move from cell to cell, Home to the best."

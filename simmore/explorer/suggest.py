@@ -36,12 +36,15 @@ class Suggestion:
         NATS index of the next cell; None if no other cell is expected to be better.
     found
         The search so far; None if nothing is measured.
+    problem
+        What is searched for.
     notes
         What was ignored, combined or assumed in the measurements.
     """
 
     next: int | None
     found: Search | None
+    problem: Problem
     notes: tuple[str, ...] = ()
 
 
@@ -110,7 +113,7 @@ def suggest(text: str, problem: Problem, strategy: str, *, start: str = "", seed
     budget = max(BUDGET, len({arch for arch, _ in measured}) + 1)
     session = Session(strategy, problem, measured=measured, budget=budget, start=start or None, seed=seed)
     arch = session.ask()
-    return Suggestion(arch, Search.of(session) if measured else None, notes)
+    return Suggestion(arch, Search.of(session) if measured else None, problem, notes)
 
 
 class SuggestBox:
@@ -163,7 +166,7 @@ class SuggestBox:
             found = self._suggest(self.measured.value)
             self._next = found.next
             self._adding.layout.display = "none" if found.next is None else ""
-            self.result.value = view.suggestion(found.next, found.found, found.notes)
+            self.result.value = view.suggestion(found)
 
     def add_latency(self) -> None:
         """Append the typed latency of the suggested cell to the measurements, and suggest the next one."""

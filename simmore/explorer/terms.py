@@ -1,8 +1,13 @@
-"""The words of the explorer: every term with its meaning, and the steps of the guided tour."""
+"""The words of the explorer: every term with its meaning, and the steps of the guided tour.
+
+In a term, ``{label}`` and ``{description}`` are those of the chosen score.
+"""
 
 from __future__ import annotations
 
 from html import escape
+
+from simmore import proxies
 
 TERMS = {
     "cell": (
@@ -22,15 +27,14 @@ TERMS = {
         "Short lines under the bell are measured devices. +1 σ is one standard deviation slower than the mean.",
     ),
     "score": (
-        "score p",
-        "A training-free score, from 0 to 1. It estimates accuracy without training: the mean of NASWOT, LogSynflow "
-        "and SkipScore, each normalised over all cells.",
+        "score {label}",
+        "A training-free score, from 0 to 1. It estimates accuracy without training: {description}.",
     ),
     "inverse": (
         "ℓ̄",
         "Inverse latency: 1 for the fastest cell of the device, 0 for the slowest, and linear between them.",
     ),
-    "reward": ("reward r", "r = p + ℓ̄. A cell with a high reward is fast on this device and scores well."),
+    "reward": ("reward r", "r = {label} + ℓ̄. A cell with a high reward is fast on this device and scores well."),
     "best": (
         "best cell h*",
         "The cell with the highest reward on the device. It is known here because all latencies are. A search does not "
@@ -67,7 +71,7 @@ TERMS = {
 TOUR = [
     {
         "title": "Every point is a network",
-        "text": "To the right it takes longer on device A. Higher up it has a better training-free score p, which "
+        "text": "To the right it takes longer on device A. Higher up it has a better training-free score, which "
         "estimates accuracy without training. Point at a cell, or tap it, to see its graph and its accuracies.",
         "at": ".simmore-plane",
     },
@@ -79,8 +83,8 @@ TOUR = [
     },
     {
         "title": "The reward, and the best cell h*",
-        "text": "The colour is the reward r = p + ℓ̄. Here ℓ̄ is 1 for the fastest cell of the device and 0 for the "
-        "slowest. The red star is h*, the cell with the highest reward.",
+        "text": "The colour is the reward r, the score plus ℓ̄. Here ℓ̄ is 1 for the fastest cell of the device and 0 "
+        "for the slowest. The red star is h*, the cell with the highest reward.",
         "at": ".simmore-legend",
     },
     {
@@ -104,10 +108,12 @@ def term(key: str, text: str = "") -> str:
     return f'<button type="button" class="simmore-term" popovertarget="simmore-term-{key}">{text}</button>'
 
 
-def glossary() -> str:
-    """All terms in HTML, with the meanings that `term` opens."""
-    meanings = "".join(
-        f'<div popover id="simmore-term-{key}" class="simmore-meaning"><b>{name}</b><br>{escape(meaning)}</div>'
-        for key, (name, meaning) in TERMS.items()
-    )
-    return f'<div class="simmore-terms">What is …? {" ".join(map(term, TERMS))}</div>{meanings}'
+def glossary(score: str) -> str:
+    """All terms in HTML, with the meanings that `term` opens, for a named score."""
+    chosen, shown, meanings = proxies.SCORES[score], [], []
+    for key, texts in TERMS.items():
+        name, meaning = (escape(text.format(label=chosen.label, description=chosen.description)) for text in texts)
+        shown.append(term(key, name))
+        words = f"<b>{name}</b><br>{meaning}"
+        meanings.append(f'<div popover id="simmore-term-{key}" class="simmore-meaning">{words}</div>')
+    return f'<div class="simmore-terms">What is …? {" ".join(shown)}</div>{"".join(meanings)}'

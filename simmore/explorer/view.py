@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,10 @@ from simmore import data, space
 from simmore.explorer.model import Belief, Profile, Trace
 from simmore.explorer.terms import term
 from simmore.plots.labels import OPERATION_LABELS
-from simmore.strategies import Search
+from simmore.strategies import Problem
+
+if TYPE_CHECKING:
+    from simmore.explorer.suggest import Suggestion
 
 DATASET_LABELS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "ImageNet16-120": "ImageNet16-120"}
 _DEVICE_COLOURS = ("#0072B2", "#D55E00")
@@ -75,25 +78,25 @@ def cell_graph(arch: int) -> str:
 
 def cell_card(arch: int, what: str, profiles: Sequence[Profile]) -> str:
     """One cell: its graph, its string, its accuracies, and its latency and reward on each device."""
+    label, score = escape(profiles[0].label), profiles[0].score[arch]
     accuracies = _rows([(label, f"{data.accuracy(name)[arch]:.2f} %") for name, label in DATASET_LABELS.items()])
     values: list[tuple[str, Callable[[Profile], str]]] = [
         (term("latency"), lambda p: f"{p.latency_ms[arch]:.4g} ms"),
         ("faster than", lambda p: f"{p.percentile(arch):.1f} %"),
         (f"{term('inverse')} (1: fastest)", lambda p: f"{p.inverse_latency[arch]:.3f}"),
-        (f"{term('reward')} = p + ℓ̄", lambda p: f"{p.reward[arch]:.3f}"),
+        (f"{term('reward')} = {label} + ℓ̄", lambda p: f"{p.reward[arch]:.3f}"),
         ("rank by reward", lambda p: f"{1 + int((p.reward > p.reward[arch]).sum()):,}"),
     ]
     names = "".join(f"<th>{escape(short(p.device.name))}</th>" for p in profiles)
     on_devices = "".join(
-        f"<tr><td>{label}</td>{_fields(['–' if np.isnan(p.latency_ms[arch]) else field(p) for p in profiles])}</tr>"
-        for label, field in values
+        f"<tr><td>{name}</td>{_fields(['–' if np.isnan(p.latency_ms[arch]) else field(p) for p in profiles])}</tr>"
+        for name, field in values
     )
-    score = profiles[0].score[arch]
     return (
         f'<h3>{escape(what)}</h3><div class="simmore-cell"><div>{cell_graph(arch)}'
         f'<code aria-label="NATS-Bench string">{escape(space.to_string(arch))}</code></div>'
         f"<table><tr><th>cell {arch}</th><th>validation accuracy</th></tr>{accuracies}"
-        f"<tr><td>{term('score')}</td><td>{score:.3f}</td></tr>"
+        f"<tr><td>{term('score', f'score {label}')}</td><td>{score:.3f}</td></tr>"
         f"<tr><td>parameters</td><td>{data.parameters()[arch]:.3f} M</td></tr></table>"
         f"<table><tr><th>on</th>{names}</tr>{on_devices}</table></div>"
     )
@@ -111,8 +114,9 @@ def belief(trace: Trace, step: int) -> str:
 
 def _measured(profile: Profile, now: Belief) -> str:
     """A row per measured cell, the last ten; the recommendation is marked."""
+    score = term("score", f"score {escape(profile.label)}")
     head = (
-        f"<tr><th>cell</th><th>latency<br>ms</th><th>{term('score')}</th><th>ℓ̄<br>{term('estimated')}</th>"
+        f"<tr><th>cell</th><th>latency<br>ms</th><th>{score}</th><th>ℓ̄<br>{term('estimated')}</th>"
         f"<th>r<br>{term('estimated')}</th>"
         '<th class="simmore-unknown">accuracy %<br>unknown</th><th class="simmore-unknown">r, true<br>unknown</th></tr>'
     )
@@ -186,17 +190,20 @@ def regret_chart(traces: Sequence[Trace], step: int) -> str:
     )
 
 
-def suggestion(arch: int | None, found: Search | None, notes: Sequence[str]) -> str:
+def suggestion(suggested: Suggestion) -> str:
     """The next cell to measure, the recommendation so far, and notes on the measurements."""
+    arch, found, limit = suggested.next, suggested.found, suggested.problem.max_latency_ms
     lines = [
         "No other cell is expected to be better."
         if arch is None
         else f"<b>Measure next: cell {arch}</b> <code>{escape(space.to_string(arch))}</code>"
     ]
     if found is not None and found.arch is None:
-        lines.append("Nothing is recommended: every measured cell failed.")
+        failed = limit is None or np.isinf(found.trajectory["latency_ms"]).all()
+        why = "every measured cell failed" if failed else f"no measured cell keeps the limit of {limit:.4g} ms"
+        lines.append(f"Nothing is recommended: {why}.")
     elif found is not None:
-        regret = "" if found.expected_regret is None else f", expected {term('regret')} {found.expected_regret:.2f}"
+        regret = "" if found.expected_regret is None else f", {_expected(found.expected_regret, suggested.problem)}"
         lines.append(
             f"{term('recommendation', 'Recommended')} of {found.n_measured} measured: <b>cell {found.arch}</b>, "
             f"{found.latency_ms:.4g} ms{regret} <code>{escape(found.arch_str)}</code>"
@@ -205,8 +212,16 @@ def suggestion(arch: int | None, found: Search | None, notes: Sequence[str]) -> 
             f"Cell {each} is implausible beside the others: measure it again, and add the second reading."
             for each in found.implausible
         ]
-    lines += [escape(note) for note in notes]
+    lines += [escape(note) for note in suggested.notes]
     return f'<div role="status">{"".join(f"<p>{line}</p>" for line in lines)}</div>'
+
+
+def _expected(regret: float, problem: Problem) -> str:
+    """An expected regret in words."""
+    if problem.max_latency_ms is None:
+        return f"expected {term('regret')} {regret:.2f}"
+    within = f"within the {term('limit')} of {problem.max_latency_ms:.4g} ms"
+    return f"{regret:.3f} of the score {problem.label} expected to be lost {within}"
 
 
 def _fields(values: Iterable[str], *, unknown: bool = False) -> str:

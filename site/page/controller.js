@@ -1,6 +1,6 @@
 // The strategy `controller` and its recommendation: simmore/strategies/in_context.py, in JavaScript.
 //
-// A problem is { score: p of all cells, weight: of latency, limit: ms or null, measurable: 1 where a cell may be
+// A problem is { score: of all cells, weight: of latency, limit: ms or null, measurable: 1 where a cell may be
 // measured, or null for all }.
 
 import { decide, expectedRegret, rank } from "decision";

@@ -16,8 +16,11 @@ const element = (id) => document.getElementById(id);
 const short = (value) => String(Number(value.toPrecision(4)));
 
 const { cells, datasets } = await loadCells();
-const state = { device: SLIDERS, dataset: Object.keys(datasets)[0], up: "score", weight: 1, limit: null, steps: [] };
-const orders = new Map(); // cells by falling height, for each vertical axis
+const state = {
+  device: SLIDERS, dataset: Object.keys(about.datasets)[0], score: Object.keys(about.scores)[0], up: "score",
+  weight: 1, limit: null, steps: [],
+};
+const orders = new Map(); // cells by falling height, for each column of heights
 let stored = {}, controller = null, prepared = 0; // what is loaded, and the share of the controller that is ready
 let outcome = null, shown = null; // the controller's last step; latencies and rewards of all cells in the plane
 let planned = 0, cleared = false; // a timer; whether measurements were removed because the device changed
@@ -56,26 +59,26 @@ const plane = new Model({
   recommended: -1, limit: null, limit_side: "right", limit_best: -1, hovered: -1, selected: -1,
 });
 
-function heights() {
-  return datasets[state.dataset][state.up];
-}
+/** The chosen score of all cells, and what texts call it. */
+const scores = () => datasets[state.dataset].scores[state.score];
+const label = () => `score ${about.scores[state.score].label}`;
+const heights = () => (state.up === "score" ? scores() : datasets[state.dataset].accuracy);
 
 function draw() {
   const ms = latencies();
   if (!ms) return;
-  const y = heights(), key = `${state.dataset} ${state.up}`, { score } = datasets[state.dataset];
-  if (!orders.has(key)) orders.set(key, descending(y));
+  const y = heights(), y_label = state.up === "score" ? label() : `${about.datasets[state.dataset]} accuracy (%)`;
+  if (!orders.has(y)) orders.set(y, descending(y));
   const { prediction } = outcome ?? {};
   const range = !known() && prediction ? [prediction.fastest, prediction.fastest + prediction.range] : bounds(ms);
-  shown = { ms, reward: rewards(score, ms, state.weight, range) };
+  shown = { ms, reward: rewards(scores(), ms, state.weight, range) };
   const optimum = largest(shown.reward), limit = known() || prediction ? state.limit : null; // in ms: not relative
   plane.assign({
     x: ms, y, x_range: padded(bounds(ms)), y_range: padded(bounds(y)), ...shades(shown.reward),
-    front: paretoFront(ms, y, orders.get(key)), optimum,
+    front: paretoFront(ms, y, orders.get(y)), optimum,
     x_label: known() ? "latency (ms)" : prediction ? "latency (ms), predicted" : "latency of a typical device, relative",
-    y_label: state.up === "score" ? "score p" : `${about.datasets[state.dataset]} accuracy (%)`,
-    limit, limit_best: limit === null ? -1 : bestWithin(y, ms, limit),
-    description: `All ${ms.length} cells: ${state.up} against latency. The best cell is ${optimum}. `
+    y_label, limit, limit_best: limit === null ? -1 : bestWithin(y, ms, limit),
+    description: `All ${ms.length} cells: ${y_label} against latency. The best cell is ${optimum}. `
       + "Arrow keys move from cell to cell, Home to the best.",
   });
   describe();
@@ -88,12 +91,13 @@ function describe() {
     : selected >= 0 ? [selected, "Selected cell"]
     : recommended >= 0 ? [recommended, "Recommended cell"]
     : [plane.get("optimum"), known() ? "Best cell h*" : "Best cell by the prediction"];
-  const { score, accuracy } = datasets[state.dataset], ms = shown.ms[arch];
+  const score = scores()[arch].toFixed(3), accuracy = datasets[state.dataset].accuracy[arch].toFixed(2);
+  const ms = shown.ms[arch];
   const text = document.createElement("div");
   const latency = Number.isNaN(ms) ? "latency not measured" : ms === Infinity ? "fails" : `${short(ms)} ms`;
   text.append(
     bold(`${what}: ${arch}`), document.createElement("br"),
-    `${latency} · score p ${score[arch].toFixed(3)} · accuracy ${accuracy[arch].toFixed(2)} %`, code(cells.string(arch)),
+    `${latency} · ${label()} ${score} · accuracy ${accuracy} %`, code(cells.string(arch)),
   );
   element("card").replaceChildren(graph(cells.ops(arch), about.labels, cells.string(arch)), text);
 }
@@ -105,10 +109,10 @@ const code = (text) => Object.assign(document.createElement("code"), { textConte
 
 /** The controller's step after what was measured. */
 function search() {
-  const history = new History(state.steps, about.sizes), { score } = datasets[state.dataset];
+  const history = new History(state.steps, about.sizes);
   const measurable = known() && stored[state.device]?.some(Number.isNaN)
     ? stored[state.device].map((ms) => Number(!Number.isNaN(ms))) : null;
-  const problem = { score, weight: state.weight, limit: state.limit, measurable };
+  const problem = { score: scores(), weight: state.weight, limit: state.limit, measurable };
   performance.mark("step");
   outcome = controller && controller.step(problem, history, about.budget - history.length);
   performance.measure("step", "step");
@@ -145,9 +149,9 @@ function recommendation(history) {
   if (!history.length) return [`${cleared ? "The device changed, so the measurements were removed. " : ""}`
     + "Nothing is recommended before the first measurement."];
   if (!found) return ["Nothing is recommended: no measured cell works and keeps the limit."];
-  const ms = new Map(history.cells).get(found.arch), { score } = datasets[state.dataset];
+  const ms = new Map(history.cells).get(found.arch), score = scores();
   const parts = [bold(`Recommended: cell ${found.arch}`), `, ${short(ms)} ms`, code(cells.string(found.arch))];
-  const limited = state.limit !== null, what = limited ? "loss of score" : "regret";
+  const limited = state.limit !== null, what = limited ? `loss of ${label()}` : "regret";
   parts.push(`Expected ${what}: ${found.regret.toFixed(3)}.`);
   if (known()) {
     const lost = limited ? score[bestWithin(score, shown.ms, state.limit)] - score[found.arch]
@@ -230,6 +234,11 @@ function listen() {
     state.dataset = element("dataset").value;
     search();
   };
+  element("score").onchange = () => {
+    state.score = element("score").value;
+    explain();
+    search();
+  };
   element("up").onchange = () => {
     state.up = element("up").value;
     draw();
@@ -280,6 +289,12 @@ function measureAll() {
   if (element("error").hidden) later(measureAll, PAUSE); // otherwise a line above cannot be read
 }
 
+/** Say which score is chosen. */
+function explain() {
+  for (const node of document.querySelectorAll(".page-score")) node.textContent = label();
+  element("meaning").textContent = about.scores[state.score].description;
+}
+
 const option = (value, text) => Object.assign(document.createElement("option"), { value, textContent: text });
 
 function group(label, ...options) {
@@ -296,7 +311,9 @@ element("device").append(
   group("stored tables", ...about.devices.map((name) => option(name, name))),
 );
 element("device").value = state.device;
-element("dataset").append(...Object.entries(about.datasets).map(([name, label]) => option(name, label)));
+element("dataset").append(...Object.entries(about.datasets).map(([name, text]) => option(name, text)));
+element("score").append(...Object.entries(about.scores).map(([name, { label: text }]) => option(name, text)));
+explain();
 draw();
 planeModule.render({ model: plane, el: element("plane") });
 slidersModule.render({ model: sliders, el: element("sliders") });

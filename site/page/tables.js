@@ -7,12 +7,17 @@ import { Network } from "network";
 
 export const about = JSON.parse(document.getElementById("about").textContent);
 
-/** Cells, and of each data set score p and accuracy in %, by cell. */
+/** A score from twice the place of each cell among the values in ascending order. */
+const atPlaces = (twice, ascending) =>
+  Float32Array.from(twice, (place) => (ascending[place >> 1] + ascending[(place + 1) >> 1]) / 2);
+
+/** Cells, and of each data set the scores by name and the accuracy in %, by cell. */
 export async function loadCells() {
   const found = await unpack("cells"), { order } = found, cells = new Cells(order, about);
   const column = (name) => inNatsOrder(found[name], order);
   const sets = Object.keys(about.datasets).map((name) => [name, {
-    score: column(`score/${name}`),
+    scores: Object.fromEntries(Object.keys(about.scores).map((score) =>
+      [score, atPlaces(column(`places/${name}/${score}`), found[`quantiles/${name}`])])),
     accuracy: Float32Array.from(column(`accuracy/${name}`), (hundredths) => hundredths / 100),
   }]);
   return { cells, datasets: Object.fromEntries(sets) };

@@ -10,10 +10,10 @@ export function bounds(ms) {
   return [low, high];
 }
 
-/** Rewards p + weight · (1 − (ms − fastest) / range); −Infinity for a failed cell, NaN for one that is not known. */
+/** Rewards score + weight · (1 − (ms − fastest) / range); −Infinity for a failed cell, NaN for one that is not known. */
 export function rewards(score, ms, weight, [fastest, slowest]) {
   const range = Math.max(slowest - fastest, 1e-12 * slowest);
-  return Float32Array.from(score, (p, arch) => p + weight * (1 - (ms[arch] - fastest) / range));
+  return Float32Array.from(score, (value, arch) => value + weight * (1 - (ms[arch] - fastest) / range));
 }
 
 /** Place of the largest value; NaN never is. */

@@ -24,12 +24,6 @@ from simmore import paths
 ROOT = paths.ROOT
 SHOTS = paths.BUILD / "browser"
 NOTEBOOK = "08_explore_devices.ipynb"
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-# root has no sandbox; there is no graphics card; nothing is asked of other machines
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
 START_S = 300  # a busy machine takes long to start a server or a kernel
 MS = 1000
 
@@ -146,18 +140,6 @@ def jupyter(kind: str, *before: str, allow_remote_access: bool = False):
         command.append("--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdates")
     with server(kind, command, f"http://127.0.0.1:{port}") as address:
         yield address
-
-
-@pytest.fixture(scope="session")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    if not Path(CHROMIUM).exists():
-        pytest.fail(f"there is no {CHROMIUM}: make test-browser installs it where it can (Debian's package chromium)")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
 
 
 class Visit:

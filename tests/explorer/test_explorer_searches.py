@@ -1,5 +1,7 @@
 """Searches in the explorer: step by step, on one device or two, and what can be downloaded."""
 
+import html
+import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -157,3 +159,15 @@ def test_a_search_uses_the_chosen_score(app):
     assert app.traces[0].found.arch == simmore.search(name, "random", start=99, budget=4, score="combined").arch
     app.shared.scores.value = "freerea"
     assert not app.traces and app.devices[0].plane.y_label == "score p"
+
+
+@pytest.mark.parametrize("name", proxies.SCORES)
+def test_all_texts_call_the_chosen_score_by_its_label(app, name):
+    app.shared.scores.value, app.strategy.value, label = name, "random", proxies.SCORES[name].label
+    app.search()
+    plane, labels = app.devices[0].plane, "|".join(each.label for each in proxies.SCORES.values())
+    for text in (plane.y_label, plane.description, app.card.value, app.beliefs.value, app.glossary.value):
+        assert set(re.findall(rf"\bscore ({labels})\b", text)) == {label}
+    for text in (app.card.value, app.glossary.value):
+        assert f"= {label} + ℓ̄" in text
+    assert proxies.SCORES[name].description in html.unescape(app.glossary.value)

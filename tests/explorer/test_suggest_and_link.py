@@ -7,13 +7,13 @@ import sys
 import numpy as np
 import pytest
 
-from simmore import devices, space
+from simmore import devices, proxies, space
 from simmore.errors import DataError
 from simmore.explorer import Explorer, state
 from simmore.explorer.app import SEARCH, SUGGEST
 from simmore.explorer.panel import PRESETS, SLIDERS
 from simmore.explorer.suggest import measurements
-from simmore.explorer.terms import TERMS, TOUR, glossary
+from simmore.explorer.terms import TERMS, TOUR
 
 MEASURED = [(0, 12.5), (1462, 3.5), (5, np.inf)]
 
@@ -53,12 +53,45 @@ def test_measuring_by_hand_gives_the_cells_of_the_command_line(app, tmp_path):
     for _ in range(3):
         box.latency.value = f"{device.latency_ms(np.array(box._next)):.6g}"
         box.add.click()
-    (tmp_path / "measured.csv").write_text(box.measured.value)
-    command = [sys.executable, "-m", "simmore", "suggest", str(tmp_path / "measured.csv")]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    indices = re.findall(r"NATS index (\d+)", printed)
-    assert indices == [str(box._next), str(re.search(r"<b>cell (\d+)</b>, ", box.result.value)[1])]
+    assert cells_shown(box) == cells_printed(tmp_path, box.measured.value)
     assert app.selected == box._next and f"cell {box._next}" in app.card.value
+
+
+def cells_shown(box):
+    """The next cell and the recommendation in the explorer."""
+    return [str(box._next), re.search(r"<b>cell (\d+)</b>, ", box.result.value)[1]]
+
+
+def cells_printed(folder, text, *options):
+    """The next cell and the recommendation of ``simmore suggest``."""
+    (folder / "measured.csv").write_text(text)
+    command = [sys.executable, "-m", "simmore", "suggest", str(folder / "measured.csv"), *options]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return re.findall(r"NATS index (\d+)", printed)
+
+
+def test_measuring_by_hand_keeps_the_limit_as_the_command_line_does(app, message, tmp_path):
+    app.mode.value, box, panel = SUGGEST, app.suggest_box, app.devices[0]
+    assert panel.limit in app._setup.children
+    archs = np.array([1462, 77, 5, 9000])
+    latency_ms = devices.load("mean").latency_ms(archs)
+    limit = float(f"{np.median(latency_ms):.4g}")
+    box.measured.value = "arch,latency_ms\n" + "".join(
+        f"{arch},{ms:.6g}\n" for arch, ms in zip(archs, latency_ms, strict=True)
+    )
+    panel.limited.value, panel.limit_ms.value, app.shared.scores.value = True, limit, "combined"
+    box.ask.click()
+    within = archs[latency_ms <= limit]
+    best = within[proxies.stored_score("cifar10", "combined")[within].argmax()]
+    options = ["--max-latency", str(limit), "--score", "combined"]
+    assert cells_shown(box) == cells_printed(tmp_path, box.measured.value, *options) == [str(box._next), str(best)]
+    assert message() == "" and "of the score combined expected to be lost within" in box.result.value
+    panel.limit_ms.value = 0.001
+    box.ask.click()
+    assert "Nothing is recommended: no measured cell keeps the limit of 0.001 ms." in box.result.value
+    box.measured.value = "77,failed"
+    box.ask.click()
+    assert "Nothing is recommended: every measured cell failed." in box.result.value
 
 
 def test_what_is_no_measurement_is_refused_and_not_added(app, message):
@@ -102,9 +135,10 @@ def test_slow_pooling_removes_pooling_from_the_best_cell(app):
 
 def test_every_term_that_can_be_pressed_has_a_meaning(app):
     app.search()
-    shown = "".join(html.value for html in (app.card, app.chart, app.beliefs)) + glossary()
+    meanings = app.glossary.value
+    shown = "".join(html.value for html in (app.card, app.chart, app.beliefs)) + meanings
     pressed = set(re.findall(r'popovertarget="simmore-term-(\w+)"', shown))
-    assert pressed == set(TERMS) == set(re.findall(r'id="simmore-term-(\w+)"', glossary()))
+    assert pressed == set(TERMS) == set(re.findall(r'id="simmore-term-(\w+)"', meanings))
     assert len(TOUR) <= 6 and all({"title", "text", "at"} == set(step) for step in TOUR)
 
 

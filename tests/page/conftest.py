@@ -6,19 +6,10 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-from pathlib import Path
 
 import pytest
 
 from simmore import paths
-
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-# root has no sandbox; there is no graphics card; nothing is asked of other machines
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
 
 
 @pytest.fixture(scope="session")
@@ -45,18 +36,6 @@ def page_file(make_page, shots, mirror_beside_the_checkout):
     file = shots / "page.html"
     file.write_text(make_page.page(), encoding="utf-8")
     return file
-
-
-@pytest.fixture(scope="session")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    if not Path(CHROMIUM).exists():
-        pytest.fail(f"there is no {CHROMIUM}: make test-browser installs it where it can (Debian's package chromium)")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
 
 
 @pytest.fixture

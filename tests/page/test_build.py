@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import numpy as np
 
-from simmore import space
+from simmore import data, proxies, space
 
 MOST_BYTES = 3_000_000
 
@@ -24,6 +25,15 @@ def test_modules_import_only_modules_of_the_page(make_page):
     for file in make_page.PAGE.glob("*.js"):
         imported = set(re.findall(r'^import .*from "(.*)";$', file.read_text("utf-8"), flags=re.MULTILINE))
         assert imported <= names, file.name
+
+
+def test_scores_are_stored_as_places_among_the_values_of_p(make_page):
+    order = make_page.by_digits()
+    found = make_page.cells(order)
+    for dataset, name in itertools.product(data.DATASETS, proxies.SCORES):
+        ascending, twice = found[f"quantiles/{dataset}"], found[f"places/{dataset}/{name}"].astype(int)
+        decoded = (ascending[twice // 2] + ascending[(twice + 1) // 2]) / 2
+        np.testing.assert_allclose(decoded, proxies.stored_score(dataset, name)[order], rtol=1e-6)
 
 
 def test_latencies_are_stored_almost_exactly(make_page):

@@ -13,6 +13,7 @@ from simmore.strategies import History, Problem, recommendation
 from simmore.strategies.in_context import InContext, LearnedRecommendation, _see
 
 DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
+SHARES = {"freerea": 0.5, "combined": 0.3, "az": 0.1, "params": 0.1}  # of the histories, by score
 TOLERANCE = 1e-4  # of a probability, and of an expected regret
 TIE = 2e-6  # relative difference of two probabilities: rounding decides which of the cells is first
 
@@ -34,9 +35,10 @@ async (cases) => {
     const total = e.reduce((a, b) => a + b);
     return e.map((value) => value / total);
   };
-  return cases.map(({ dataset, weight, limit, steps, remaining }) => {
-    const history = new History(steps, about.sizes), { score } = datasets[dataset];
-    const { next, recommendation } = controller.step({ score, weight, limit, measurable: null }, history, remaining);
+  return cases.map(({ dataset, score, weight, limit, steps, remaining }) => {
+    const history = new History(steps, about.sizes);
+    const problem = { score: datasets[dataset].scores[score], weight, limit, measurable: null };
+    const { next, recommendation } = controller.step(problem, history, remaining);
     return {
       next: next && next.arch,
       ms: next && next.ms,
@@ -61,11 +63,12 @@ def tables(rng):
 def random_case(rng, table, scores):
     """A problem and a history: random cells and good ones; some fail, some come twice, some are in another unit."""
     dataset = DATASETS[rng.integers(3)]
+    name = str(rng.choice(list(SHARES), p=list(SHARES.values())))
     weight = float(np.exp(rng.uniform(np.log(0.2), np.log(5)))) if rng.random() < 0.7 else 1.0
     n = int(rng.integers(0, 13)) if rng.random() < 0.95 else int(rng.integers(21, 30))
     works = np.isfinite(table)
     finite = np.where(works, table, table[works].max())
-    good = np.argsort(-devices.reward(scores[dataset], finite, weight=weight))[: int(rng.choice([50, 500, 5000]))]
+    good = np.argsort(-devices.reward(scores[dataset, name], finite, weight=weight))[: int(rng.choice([50, 500, 5000]))]
     steps = []
     for _ in range(n):
         arch = int(rng.choice(good) if rng.random() < 0.5 else rng.integers(space.N_ARCHS))
@@ -77,12 +80,13 @@ def random_case(rng, table, scores):
             steps.append((int(rng.integers(space.N_ARCHS)), float(finite[arch] * 1000)))
     limit = float(np.quantile(finite, rng.uniform(0.05, 0.9))) if rng.random() < 0.3 else None
     remaining = max(10 - len({arch for arch, _ in steps}), 1)
-    return {"dataset": dataset, "weight": weight, "limit": limit, "steps": steps, "remaining": remaining}
+    problem = {"dataset": dataset, "score": name, "weight": weight, "limit": limit}
+    return {**problem, "steps": steps, "remaining": remaining}
 
 
 def in_python(network, case, scores):
     """What `IN_BROWSER` gives, by the strategy and the rule of the package."""
-    score = scores[case["dataset"]]
+    score = scores[case["dataset"], case["score"]]
     problem = Problem(score, case["weight"], case["limit"])
     history = History(case["steps"])
     arch = InContext(problem, network).ask(history, np.random.default_rng(0), case["remaining"])
@@ -124,7 +128,7 @@ def same(found, expected, probability):
 def compare(page, n, seed):
     """Compare n random histories; gives those with other cells, and the largest differences of numbers."""
     rng = np.random.default_rng(seed)
-    scores = {name: proxies.stored_score(name) for name in DATASETS}
+    scores = {(dataset, name): proxies.stored_score(dataset, name) for dataset in DATASETS for name in SHARES}
     network, measured = context.load("controller_0"), tables(rng)
     cases = [random_case(rng, measured[rng.integers(len(measured))], scores) for _ in range(n)]
     largest = {"probability": 0.0, "regret": 0.0}

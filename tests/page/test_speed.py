@@ -19,7 +19,8 @@ STEPS = """
 async (n) => {
   const { about, datasets, ready } = await import("page");
   const { History } = await import("readings");
-  const controller = await ready, problem = { score: datasets.cifar10.score, weight: 1, limit: null, measurable: null };
+  const controller = await ready, score = datasets.cifar10.scores.freerea;
+  const problem = { score, weight: 1, limit: null, measurable: null };
   const times = [];
   for (let k = 1; k <= n; k++) {
     const steps = Array.from({ length: ((k - 1) % 10) + 1 }, (_, i) => [(997 * i + 31 * k) % 15625, 5 + i + k / 7]);

@@ -31,15 +31,19 @@ def add(page, text):
     page.wait_for_selector(f'#next:not(:has-text("{before.splitlines()[0]}"))')
 
 
-@pytest.mark.parametrize("device", ["sliders", "nats_gpu", "litert_fp32", "torch_fp32"])
-def test_a_search_on_a_device_goes_as_in_python(page, shots, device):
+@pytest.mark.parametrize(
+    ("device", "score"),
+    [("sliders", "freerea"), ("nats_gpu", "combined"), ("litert_fp32", "az"), ("torch_fp32", "freerea")],
+)
+def test_a_search_on_a_device_goes_as_in_python(page, shots, device, score):
     page.select_option("#device", device)
+    page.select_option("#score", score)
     page.click("#all")
     page.wait_for_selector(ENDED, timeout=60_000)
     steps = measured(page)
     assert len(steps) == 10
     page.screenshot(path=shots / f"{device}.png")
-    network, problem = context.load("controller_0"), Problem(proxies.stored_score())
+    network, problem = context.load("controller_0"), Problem.of(score=score)
     if device != "sliders":
         problem = problem.on(devices.load(device))
         np.testing.assert_allclose(
@@ -51,6 +55,21 @@ def test_a_search_on_a_device_goes_as_in_python(page, shots, device):
     said = page.inner_text("#found")
     assert f"Recommended: cell {found.arch}," in said and space.to_string(found.arch) in said
     assert f"Expected regret: {found.expected_regret:.3f}" in said and "True regret" in said
+    assert f"score {problem.label} {problem.score[found.arch]:.3f}" in page.inner_text("#card")
+
+
+@pytest.mark.parametrize("name", proxies.SCORES)
+def test_all_texts_call_the_chosen_score_by_its_label(page, name):
+    chosen = proxies.SCORES[name]
+    page.select_option("#score", name)
+    page.fill("#limit", "999")
+    page.press("#limit", "Enter")
+    page.click("#one")
+    page.wait_for_selector(f"#found:has-text('Expected loss of score {chosen.label}: ')")
+    for place in ("#card", "footer", "#up option >> nth=0"):
+        assert f"score {chosen.label}" in page.text_content(place)
+    assert f"score {chosen.label}" in page.get_attribute("canvas", "aria-label")
+    assert chosen.description in page.text_content("footer") and "score p" not in page.text_content("header")
 
 
 def test_ones_own_measurements_are_typed_and_pasted(page, shots):
@@ -145,7 +164,7 @@ def test_the_keyboard_is_enough(page):
     for _ in range(25):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
-    assert {"dataset", "up", "weight", "limit", "CANVAS", "one", "all", "readings", "clear"} <= reached
+    assert {"dataset", "score", "up", "weight", "limit", "CANVAS", "one", "all", "readings", "clear"} <= reached
     page.focus("canvas")
     page.keyboard.press("Home")
     best = page.inner_text("#card")
