@@ -16,6 +16,7 @@ import logging
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -66,6 +67,8 @@ def unordered(
     if not address:
         with needs("joblib"):
             import joblib
+        # joblib renews a worker that has grown by 300 MB, as the priors of many devices do, and no task is lost
+        warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
         parallel = joblib.Parallel(
             n_jobs=n_jobs,
             return_as="generator_unordered",

@@ -30,6 +30,28 @@ def test_all_tasks_are_done_on_this_machine():
         assert sorted(parallel.unordered(square, [3, 1, 2], n_jobs=n_jobs)) == [1, 4, 9]
 
 
+KEPT = []
+
+
+def grow(task):
+    """Keep 100 MB, in a second: as often as this, joblib looks at the memory of a worker."""
+    KEPT.append(b"x" * 10**8)
+    time.sleep(1.1)
+    return task, os.getpid()
+
+
+def test_a_worker_that_grows_is_renewed_without_a_warning():
+    program = """
+from test_parallel import parallel, grow
+found = list(parallel.unordered(grow, list(range(12)), n_jobs=2))
+print(sorted(task for task, _ in found) == list(range(12)), len({process for _, process in found}))
+"""
+    ours = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run([sys.executable, "-c", program], env=ours, capture_output=True, text=True, timeout=300)
+    every_task, n_processes = done.stdout.split()
+    assert every_task == "True" and int(n_processes) > 2 and done.stderr == ""
+
+
 def say_and_sleep(_task):
     os.write(1, f"{os.getpid()}\n".encode())  # in one piece: two processes write to one pipe
     time.sleep(600)
