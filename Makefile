@@ -90,7 +90,7 @@ proxies: $(READY)train ## Compute the training-free scores of all cells again (r
 	for dataset in cifar10 ImageNet16-120; do $(BIN)/python -m simmore proxies --az --dataset $$dataset || exit 1; done
 	$(BIN)/python -m simmore proxies --samples
 
-own-devices: $(READY)measure ## Measure the benchmarked runtimes again (resumable; about three hours on one core)
+own-devices: $(READY)measure ## Measure the benchmarked runtimes again (resumable; about four and a half hours on one core)
 	$(BIN)/python -m simmore own-devices
 
 train: $(READY)ablations ## Train all policies of the package again (resumable; about an hour)

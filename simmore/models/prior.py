@@ -6,8 +6,8 @@ many devices. ``z`` follows a mixture of Gaussians. The noise ``e`` is independe
 ``τ`` is unknown. Another unit only changes ``a``, so that units do not matter.
 
 The mixture also models the *range excess* of a device: how much noise and spikes widen the range of its table, relative
-to the geometric mean of its latencies. (The range without noise may be almost zero, so it is no reference.) A few
-measurements do not show the range excess, but it depends on the kind of device.
+to the geometric mean of its latencies. The range without noise may be almost zero, so the excess is not relative to it.
+A few measurements do not show the range excess, but it depends on the kind of device.
 
 - `simulated.simulated_prior`: fitted to simulated devices. No table is used.
 - `from_tables`: a prior plus components near devices whose tables are known.
