@@ -317,6 +317,8 @@ def measure(session: Session, device: Device) -> None:
         try:
             session.tell(arch, float(device.latency_ms(np.asarray(arch))))
         except Exception as error:
+            if isinstance(error.__context__, KeyboardInterrupt):  # `threading` may fail on it
+                raise KeyboardInterrupt from error
             message = f"measuring on {device.name} failed after {len(session.history.steps)} steps: {error}"
             raise MeasurementFailed(message, session.trajectory()) from error
 

@@ -71,6 +71,22 @@ def test_what_was_measured_comes_with_the_error_when_the_device_fails(fails, boa
     assert len(failure.value.trajectory) == 6
 
 
+def test_an_interruption_that_another_error_hides_is_an_interruption(board):
+    """`threading.Condition` may raise "release unlocked lock" when a signal arrives while it starts to wait."""
+
+    device = board()
+
+    def latency_ms(archs):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise RuntimeError("release unlocked lock")
+
+    device.latency_ms = latency_ms
+    with pytest.raises(KeyboardInterrupt):
+        run(Session("random"), device)
+
+
 @pytest.mark.parametrize("budget", [0, -1, 15_626])
 def test_an_impossible_budget_is_refused(budget):
     with pytest.raises(ValueError, match="from 1 to 15625"):
