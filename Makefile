@@ -105,11 +105,11 @@ worker: $(READY)worker ## Prepare this machine, such as a Raspberry Pi, to measu
 	@echo 'ready. On the machine that searches:  dask scheduler'
 	@echo 'Here:  $(BIN)/dask worker tcp://THAT_MACHINE:8786 --nthreads 1 --resources "LABEL=1"'
 
-test: $(READY)test ## Run the tests, without the slow ones (about five minutes)
-	$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
+test: $(READY)test ## Run the tests, without the slow ones (about three minutes on two cores)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow" $(ARGS)
 
 test-slow: $(READY)test ## Run the slow tests
-	$(BIN)/python -m pytest -q -m slow $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow $(ARGS)
 
 bench: $(READY)figures $(READY)bench ## Measure speed and memory, and print a table
 	@$(BIN)/python -m simmore bench
@@ -152,12 +152,12 @@ $(BUILD)/site/index.html: $(shell find site -type f -not -path '*/__pycache__/*'
   $(OUT)/claims.csv $(OUT)/goals.csv $(call executed,$(sort $(PAPER) $(COMPARISON)))
 	@$(BIN)/python site/make.py $(OUT) $(BUILD)/notebooks $(BUILD)
 
-test-browser: $(READY)browser ## Test the explorer and the page in a real browser, against real servers (about 5 minutes)
+test-browser: $(READY)browser ## Test the explorer and the page in a real browser, against real servers (about 8 minutes)
 	@test -x $${CHROMIUM:-/usr/bin/chromium} || ! command -v apt-get >/dev/null || { \
 	  echo "installing Debian's chromium"; apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || true
-	$(BIN)/python -m pytest -q -s -m "not slow" tests/browser $(ARGS)
-	$(BIN)/python -m pytest -q -s -m "not slow" tests/page $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow" tests/browser $(ARGS)
+	$(BIN)/python -m pytest -q -s tests/page $(ARGS)
 
 test-binder: $(READY)binder-test ## Test the set-up that Binder uses (a few minutes)
 	$(BIN)/python -m pytest -q tests/binder
