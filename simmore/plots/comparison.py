@@ -71,8 +71,8 @@ def regret(curves: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     curves
         As in `regret_curves`, with the column ``protocol``.
     titles
-        Of the panels, by protocol. The panel ``blind`` has no intervals: they are wider than the panel, as it has few
-        devices.
+        Of the panels, by protocol. The panel ``blind`` has no intervals: it has few devices, and they would
+        cover most of it.
     """
     figure, axes = plt.subplots(2, 2, figsize=(PAGE, 6.4), sharex=True, sharey=True)
     for ax, (protocol, title) in zip(axes.flat, titles.items(), strict=True):
