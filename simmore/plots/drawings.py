@@ -152,12 +152,14 @@ def policy_network(
     ax.set(xlim=(0, 100), ylim=(0, 52))
     ax.axis("off")
     edited = np.flatnonzero(np.asarray(before) != np.asarray(after)).tolist()
+    for place in ((0.7, 28, 19.6, 21), (79.6, 21.5, 19.6, 22.5)):
+        _frame(ax, place)
     cell(before, ax.inset_axes((0.005, 0.52, 0.2, 0.28)), labels=False, size=0.8)
     cell(after, ax.inset_axes((0.795, 0.42, 0.2, 0.28)), changed=edited, labels=False, size=0.8)
     ax.text(10.5, 44, "state $s_t$: cell $h_t$,\nits latency, history", ha="center", fontsize=8)
     ax.text(89.5, 39.5, "next cell $h_{t+1}$,\none edge edited", ha="center", fontsize=8)
     _input(ax, parts, 41, layer_sizes[0])
-    _arrow(ax, (20.5, 33), (24.5, 33))
+    _arrow(ax, (20.7, 33), (24.5, 33))
     for k, size in enumerate(layer_sizes[1:-1]):
         _box(ax, (46 + 6.5 * k, 18, 4, 20), "0.88", f"{size} tanh units", rotation=90)
         _arrow(ax, (43.2 + 6.5 * k, 28), (45.8 + 6.5 * k, 28))
@@ -167,13 +169,12 @@ def policy_network(
         _probabilities(ax, name, choices, (0.695, bottom / 52, 0.075, 0.3 if bottom == 27 else 0.24))
         _arrow(ax, (right + 0.3, 28), (right + 2.8, bottom + 7))
     _arrow(ax, (77.2, 27.9), (79.5, 27.9))
-    ax.text(72, 47.5, "action $a_t$: probabilities\nof edge and operation", ha="center", fontsize=8)
+    ax.text(72, 47.5, "action $a_t$: probabilities of edge\nand operation; orange: chosen", ha="center", fontsize=8)
     _box(ax, (84, 8, 14, 6), "white", "device")
-    _arrow(ax, (91, 18.5), (91, 14.4))
-    ax.text(91.8, 16.2, "measure", fontsize=8, va="center")
-    ax.plot([84, 10, 10], [5.5, 5.5, 24], color="black", linewidth=1)
-    ax.plot([84, 91, 91], [5.5, 5.5, 8], color="black", linewidth=1)
-    _arrow(ax, (10, 22), (10, 26))
+    _arrow(ax, (91, 21.1), (91, 14.4))
+    ax.text(91.8, 17.6, "measure", fontsize=8, va="center")
+    ax.plot([91, 91, 10.5, 10.5], [7.8, 5.5, 5.5, 25], color="black", linewidth=1)
+    _arrow(ax, (10.5, 24), (10.5, 27.6))
     ax.text(47, 2.2, "latency $\\ell(h_{t+1})$; in training also the reward $r = p(h_{t+1}) + \\bar\\ell(h_{t+1})$",
             ha="center", fontsize=8)  # fmt: skip
     return figure
@@ -192,10 +193,11 @@ def _input(ax: Axes, parts: Sequence[tuple[str, int]], right: float, size: int) 
 def _probabilities(
     parent: Axes, name: str, choices: Mapping[str, float], place: tuple[float, float, float, float]
 ) -> None:
-    """Bars of one part of the action, the most likely in the strong colour."""
+    """Bars of one part of the action with their probabilities, the most likely in the strong colour."""
     ax = parent.inset_axes(place)
     values = list(choices.values())
-    ax.barh(range(len(values)), values, color=[ORANGE if value == max(values) else "0.8" for value in values])
+    bars = ax.barh(range(len(values)), values, color=[ORANGE if value == max(values) else "0.8" for value in values])
+    ax.bar_label(bars, fmt="%.2f", padding=2, fontsize=7)
     ax.set_yticks(range(len(values)), list(choices), fontsize=7)
     ax.set(xlim=(0, 1), xticks=[], ylim=(len(values) - 0.5, -0.5))
     ax.spines[:].set_visible(False)
@@ -219,10 +221,7 @@ def overview(measured_ms: Mapping[str, ArrayLike], drawn_ms: ArrayLike, ax: Axes
     ax.axis("off")
     titles = ("(A) Devices differ", "(B) Synthetic devices", "(C) Training on (B)", "(D) A new device")
     for x, width, title in zip((0, 24, 48, 76), (19, 19, 23, 24), titles, strict=True):
-        box = FancyBboxPatch(
-            (x + 0.5, 0.8), width - 1, 27.2, boxstyle="round,pad=0.3", facecolor="0.965", edgecolor="none"
-        )
-        ax.add_patch(box)
+        _frame(ax, (x + 0.5, 0.8, width - 1, 27.2))
         ax.text(x + width / 2, 30, title, ha="center", weight="bold")
     for row, (name, values) in enumerate(measured_ms.items()):
         _bars(ax, (10.5, 20.2 - 7.4 * row, 7, 5.5), values)
@@ -259,6 +258,12 @@ def _bars(ax: Axes, place: tuple[float, float, float, float], values: ArrayLike)
     for k, share in enumerate(np.asarray(values) / np.max(values)):
         ax.add_patch(Rectangle((x + k * step, y), 0.8 * step, height * share, facecolor=OPERATION_COLORS[k]))
     ax.plot([x, x + width], [y, y], color="black", linewidth=0.6)
+
+
+def _frame(ax: Axes, place: tuple[float, float, float, float]) -> None:
+    """A rounded grey background for what belongs together."""
+    x, y, width, height = place
+    ax.add_patch(FancyBboxPatch((x, y), width, height, boxstyle="round,pad=0.3", facecolor="0.965", edgecolor="none"))
 
 
 def _box(ax: Axes, place: tuple[float, float, float, float], face: str, text: str, **style: Any) -> None:

@@ -95,6 +95,7 @@ def test_the_picture_of_the_policy_names_its_inputs_and_outputs():
     shown = [text.get_text() for text, _ in texts(figure)]
     assert {"241 inputs", "its latency · 1", "edge · 6", "operation · 5", *EDGES} <= set(shown)
     assert shown.count("64 tanh units") == 2
+    assert shown.count("0.60") == 1 and "orange: chosen" in " ".join(shown)
     assert_readable(figure)
 
 
