@@ -14,8 +14,11 @@
 # %% [markdown]
 # # 5 · Ten measurements: which search finds the best cell?
 #
-# The paper does not compare its controller with other searches. Here all strategies get the same scores, the same
-# start cells and the same number of measurements. What a strategy may know of other devices is fixed by a *protocol*:
+# **Question.** The paper does not compare its controller with other searches. Which search recommends the best cell
+# after ten measurements, and which one is the right tool in which situation?
+#
+# **Idea.** All strategies get the same scores, the same start cells and the same number of measurements. What a
+# strategy may know of other devices is fixed by a *protocol*:
 #
 # - **family**: the tested device is left out with its own family, the same board with other batch sizes. Relatives of
 #   the device are known, such as another GPU.
@@ -23,12 +26,7 @@
 # - **none**: no table of another device is known.
 # - **blind**: devices that no choice of this project has seen before.
 #
-# The last three say what to expect on a device of your own. This notebook
-#
-# - draws **Figure 7**: regret of the recommendation against the number of measurements, for each protocol;
-# - draws **Figure 8**: recommendations under a latency limit, beside HELP's published table;
-# - says how much accuracy each score loses after ten measurements, and how much of the best front they reach;
-# - says which strategy is the right tool in which situation.
+# The last three say what to expect on a device of your own.
 #
 # **Equations.** The normalised regret of a cell $h$ with the reward $r(h) = p(h) + \bar\ell(h)$ (notebooks 01 and 02)
 # is
@@ -36,10 +34,11 @@
 # $$\frac{r^* - r(h)}{r^* - r_{10}},$$
 #
 # where $r^*$ is the reward of the device's best cell, and $r_{10}$ the best reward among ten uniformly random cells, in
-# expectation. It is 0 for the best cell and 1 for what random search finds on average. The *simple regret* is that of
-# the best cell measured, the *inference regret* that of the recommendation.
+# expectation. It is 0 for the best cell, and 1 for the best of ten random cells on average. The *simple regret* is that
+# of the best cell measured, the *inference regret* that of the recommendation. Random search does not know which of its
+# ten cells is the best, so its inference regret is above 1.
 #
-# The default strategy measures next the cell with the highest *expected improvement*:
+# The default strategy next measures the cell with the highest *expected improvement*:
 #
 # $$
 # \mathrm{EI}(h) = \frac{1}{n} \sum_{s=1}^{n} \mathbb{E} \left[\, \max\left(0, \; r_s(h) - r_s^+ \right) \right]
@@ -50,6 +49,10 @@
 # - $r_s(h)$ is the reward of the cell $h$ on the sample $s$. It is Gaussian, because the model leaves a residual.
 # - $r_s^+$ is the best reward of a measured cell on the sample $s$. Every sample has its own range of latencies, so
 #   that the uncertain exchange rate between score and milliseconds enters the choice.
+#
+# **In this notebook.** One search, cell by cell. Figure 7: regret of the recommendation against the number of
+# measurements, for each protocol. Figure 8: recommendations under a latency limit, beside HELP's published table. Then:
+# how much accuracy each score loses after ten measurements, and how much of the best front the searches reach.
 
 # %% tags=["parameters"]
 seed = 0
@@ -61,13 +64,19 @@ score = "freerea"  # of all searches but those that compare scores: freerea (the
 import numpy as np
 import pandas as pd
 
-from simmore import paths, proxies
+from simmore import devices, paths, proxies
 from simmore.experiments import accuracy_lost, comparison, limits, record, summaries
 from simmore.plots import comparison as plots
+from simmore.plots import drawings
 from simmore.strategies import BEST, STRATEGIES, Problem, catalogue
 
 results = record.Recorder("05_search_quality", figures or paths.FIGURES, seed=seed, quick=quick)
 problem = Problem.of("cifar10", score=score)
+
+# %% [markdown]
+# The devices and strategies of this run. A quick run has fewer of both.
+
+# %%
 measured = comparison.measured_devices()
 tested = measured[:1] if quick else measured
 few = ["random", "mean_device", "paper", "paper_blind", "controller", "controller_blind", BEST]
@@ -78,6 +87,19 @@ controllers = [name for name in main if name.startswith("controller")]
 others = [name for name in main if name not in controllers]
 n_starts = 2 if quick else comparison.STARTS
 print(f"{len(names)} strategies, {n_starts} starts, {len(tested)} devices: {', '.join(d.name for d in tested)}")
+
+# %% [markdown]
+# **Figure 5.1.** One search by expected improvement, cell by cell: latency and true reward of every cell. It knows no
+# table of another device. Edges that differ from the cell before are marked in red. A search may also measure a slow
+# cell: it is the best one if the range of the device is large.
+
+# %%
+one = measured[0]
+case = comparison.Case(BEST, one, problem, protocol="none", n_starts=1, budget=10)
+_, session = next(comparison.searches(case))
+latency = devices.whole_table(one)
+rewards, archs = devices.reward(problem.score, latency), session.history.archs
+figure = drawings.episode(archs, latency[archs], rewards[archs])
 
 # %% [markdown]
 # **Table 5.1.** What each strategy knows of other devices before it measures.
@@ -176,26 +198,37 @@ of_best = ten[ten["strategy"].isin([BEST, "controller"])]
 of_best.pivot_table(index="device", columns=["strategy", "protocol"], values="inference_regret", sort=False).round(3)
 
 # %% [markdown]
-# ## Figure 7
+# ## Regret by number of measurements
+#
+# The controllers use no tables, so that their searches on blind devices are the same with and without tables.
 
 # %%
 learned = blind_alone[blind_alone["strategy"].isin(controllers)].assign(protocol="blind")
 blind = pd.concat([blind, learned])
 frames = {"family": regrets, "class": by_class, "none": alone, "blind": blind}
 curves = pd.concat([summaries.curves(frame).assign(protocol=name) for name, frame in frames.items()])
-titles = {"family": "own family left out", "class": "own class left out", "none": "no tables", "blind": "blind devices"}
-figure = plots.regret(curves, titles)
 some = comparison.by_range(pd.concat([*frames.values(), blind_alone]))
 some = some[some["budget"].isin([1, 2, 3, 5, 7, 10, 15, 20]) & (some["start"] < comparison.PUBLISHED_STARTS)]
 columns = ["protocol", "strategy", "device", "start", "seed", "budget", "inference_regret", "simple_regret", "range"]
+
+# %% [markdown]
+# **Figure 7.** Normalised regret of the recommendation against the number of cells measured, a panel for each protocol:
+# mean over devices and starts, on a logarithmic axis. Thick lines are the main strategies. Thin lines are the other
+# strategies, and related strategies have one colour. Shading is the 95 % interval over devices of a thick line. It is
+# cut where it leaves the axis. The panel of blind devices has no shading: it has only six devices, and the intervals
+# would cover most of it. The vertical line marks ten measurements, the budget of the paper.
+
+# %%
+titles = {"family": "own family left out", "class": "own class left out", "none": "no tables", "blind": "blind devices"}
+figure = plots.regret(curves, titles)
 results.figure(figure, "fig7_regret", some[columns], digits=3)
 results.table(curves, "fig7_curves", digits=4)
 
 # %% [markdown]
 # ## Do the policies use what they measure?
 #
-# The *adaptation gain* of a policy is the regret of a copy that is shown no latencies, less its own: paired over
-# devices and starts. `mean_device` is another policy that cannot adapt.
+# The *adaptation gain* of a policy is the regret of a copy that is shown no latencies, minus its own regret. Both are
+# paired over devices and starts. `mean_device` is another policy that cannot adapt.
 #
 # **Table 5.10.** Adaptation gain, no tables of other devices, with its 95 % interval over devices.
 
@@ -207,9 +240,9 @@ pd.DataFrame(gains, index=["adaptation gain", "low", "high"]).T.round(3)
 # The controller is compared with two strategies that know the same: its own supervised policy, before reinforcement
 # learning, and expected improvement with the same simulated devices.
 #
-# **Table 5.11.** Regret of the other strategy less that of the controller. Reinforcement learning helps where the whole
-# interval is above 0. The controller is trained with three seeds. One interval is over devices, with means over seeds,
-# and one is over seeds.
+# **Table 5.11.** Regret of the other strategy minus that of the controller. Reinforcement learning helps where the
+# whole interval is above 0. The controller is trained with three seeds. One interval is over devices, with means over
+# seeds, and one is over seeds.
 
 # %%
 rivals = [name for name in ("controller_supervised", BEST) if name in main]
@@ -230,19 +263,24 @@ values = ["inference_regret", "simple_regret", "inference_regret_robust"]
 seeds.pivot_table(index=["strategy", "seed"], values=values, sort=False).round(3)
 
 # %% [markdown]
-# **By device.** Regret after ten measurements, of the best cell measured (first) and of the recommendation (second):
+# **Figure 5.2.** Simple regret by strategy and device: normalised regret of the best cell measured, after ten
+# measurements, mean over starts. Strategies are in the order of Table 5.2.
 
 # %%
 ten = comparison.at(regrets)
 by_device = ten.pivot_table(index="strategy", columns="device", values="simple_regret", sort=False)
 ax = plots.regret_heatmap(by_device.loc[table.index])
 
+# %% [markdown]
+# **Figure 5.3.** Inference regret by strategy and device: that of the recommendation, otherwise as Figure 5.2.
+
 # %%
 by_device = ten.pivot_table(index="strategy", columns="device", values="inference_regret", sort=False)
 ax = plots.regret_heatmap(by_device.loc[table.index])
 
 # %% [markdown]
-# **All searches.** The share of searches whose recommendation has at most the regret of the horizontal axis:
+# **Figure 5.4.** Share of all searches whose recommendation has at most the regret on the horizontal axis, after ten
+# measurements. A line in colour is a main strategy, and a grey line is one of the others.
 
 # %%
 ax = plots.performance_profiles(summaries.profiles(regrets, np.linspace(0, 1.5, 151)))
@@ -311,6 +349,12 @@ means = by_limit.agg({"latency_ms": "mean", "accuracy": "mean", "n_measured": "m
 means = means.reset_index()
 values = ["latency_ms", "accuracy"]
 means.pivot_table(index=["device", "limit_ms"], columns="strategy", values=values, sort=False).round(1)
+
+# %% [markdown]
+# **Figure 8.** Latency and CIFAR-100 accuracy of the recommendations under latency limits, a panel for each device. The
+# vertical lines are the limits. Blue circles are the default strategy with the score of Table 5.14, mean over starts.
+# Grey squares are HELP's published results, and a grey cross is one that is slower than its limit. Orange diamonds are
+# the most accurate cells within the limits. Lines connect the points of one strategy, from limit to limit.
 
 # %%
 figure = plots.constrained(means, drawn)
