@@ -35,9 +35,9 @@
 # \end{aligned}
 # $$
 #
-# - $c_a$ is the code of image $a$: a 1 for every ReLU that is active, a 0 for every other one. $K_{ab}$ counts the
-#   ReLUs that treat the images $a$ and $b$ alike. The batch has 64 images. Where $K$ is singular, the lowest finite
-#   score of all cells is used.
+# - $c_a$ is the code of image $a$: a 1 for each ReLU that is active, a 0 for each other one. $K_{ab}$ counts the ReLUs
+#   that treat the images $a$ and $b$ alike. The batch has 64 images. Where $K$ is singular, the lowest finite score of
+#   all cells is used.
 # - $w$ runs over the weights of convolutions and of the linear layer. Each is replaced by its absolute value, and batch
 #   normalisation is switched off. $R$ is the sum of the outputs for an input of ones.
 # - $S$ is the set of edges $i \to j$ that hold a skip connection. SkipScore is 0 if there is none.
@@ -69,8 +69,8 @@ results = record.Recorder("01_proxy_accuracy", figures or paths.FIGURES, seed=se
 rng = np.random.default_rng(seed)
 
 # %% [markdown]
-# Cell 0 of NATS-Bench. Its three skip connections are on the edges 1→2, 1→3 and 2→3, so that its SkipScore is
-# $(0 + 1 + 0) / 3 = 1/3$.
+# Drawing of cell 0 of NATS-Bench. Its three skip connections are on the edges 1→2, 1→3 and 2→3, so that its SkipScore
+# is $(0 + 1 + 0) / 3 = 1/3$.
 
 # %%
 ax = drawings.cell(space.to_ops(0))
@@ -119,10 +119,7 @@ for name in columns:
 names = ["score", *columns, *better]
 correlations = {
     dataset: {
-        name: (
-            statistics.spearman(table[name], table["val_accuracy"]),
-            statistics.kendall(table[name], table["val_accuracy"]),
-        )
+        name: tuple(rank(table[name], table["val_accuracy"]) for rank in (statistics.spearman, statistics.kendall))
         for name in names
     }
     for dataset, table in cells.items()
@@ -137,10 +134,11 @@ pd.DataFrame(
 # %% [markdown]
 # The best cell of a device, $h^*$, has the highest reward $p + \bar\ell$, where $\bar\ell$ is 1 for the fastest cell of
 # the device and 0 for the slowest (notebook 02). It differs from device to device.
-#
-# **Figure 3.** A row for each data set. Left: the score $p$, and $h^*$ of HELP's six test devices if their tables are
-# on this machine, of the benchmarked runtimes otherwise. Right: the three terms of $p$, and better scores. Above each
-# panel: Spearman's $\rho$ and Kendall's $\tau$.
+
+# %% [markdown]
+# **Figure 3.** Validation accuracy of all cells against training-free scores, a row for each data set. Left: the score
+# $p$, and $h^*$ of HELP's six test devices if their tables are on this machine, of the benchmarked runtimes otherwise.
+# Right: the three terms of $p$, and better scores. Above each panel: Spearman's $\rho$ and Kendall's $\tau$.
 
 # %%
 shown = devices.test_devices()
@@ -178,8 +176,9 @@ spread = score_checks.spread(pd.read_csv(score_checks.SPREAD))
 spread.round(4)
 
 # %% [markdown]
-# **Figure S1.** All scores that could rank cells, compared with validation and test accuracy. NASWOT is also computed
-# from noise that has the spectrum of natural images, for 1,000 random cells, and from white noise for the same cells.
+# **Figure S1.** Rank correlation of all scores that could rank cells with validation and test accuracy. NASWOT is also
+# computed from noise that has the spectrum of natural images, for 1,000 random cells, and from white noise for the same
+# cells.
 
 # %%
 parts = [score_checks.correlations(dataset) for dataset in data.DATASETS]
@@ -198,7 +197,7 @@ validation.pivot_table(index="score", columns="dataset", values="spearman", sort
 #
 # **Table 1.7.** Spearman's correlation with validation accuracy of $p$ without the term, and the normalised regret of
 # the device's best cell by this score. Here accuracy takes the place of $p$ in the reward that judges the cell. A
-# regret of 0 is the best cell, and 1 is what random search finds (notebook 04).
+# regret of 0 is the best cell, and 1 is the best of ten random cells on average (notebook 04).
 
 # %%
 terms = pd.concat([score_checks.leave_one_out(dataset, shown) for dataset in data.DATASETS])
@@ -247,8 +246,8 @@ by_score = accuracy_lost.summary(lost)
 by_score.drop(columns=["measurements", "none"]).set_index(["dataset", "score"]).round(2)
 
 # %% [markdown]
-# **Figure 18.** Accuracy lost at each limit, mean over devices with its 95 % interval. The number of parameters
-# is left out, because it loses far more.
+# **Figure 18.** Accuracy lost at each latency limit by each score, mean over devices with its 95 % interval. The number
+# of parameters is left out, because it loses far more.
 
 # %%
 by_limit = accuracy_lost.by_quantile(lost).drop(columns="measurements")
@@ -285,9 +284,11 @@ rho = {dataset: correlations[dataset]["score"][0] for dataset in data.DATASETS}
 tau = correlations["cifar10"]["score"][1]
 timed = rng.choice(space.N_ARCHS, size=2 if quick else 20, replace=False).tolist()
 fast_ms, plain_ms = (1e3 * seconds / len(timed) for seconds in score_checks.scoring_seconds(timed, alone=True))
-shown = f"{rho['cifar10']:.2f} ({tau:.2f}), {rho['cifar100']:.2f}, {rho['ImageNet16-120']:.2f}"
+spearman = ", ".join(f"{value:.2f}" for value in rho.values())
+shown = f"Spearman {spearman} on CIFAR-10, CIFAR-100, ImageNet16-120; Kendall {tau:.2f} on CIFAR-10"
 results.claim(1, shown, lowest=min(rho.values()), highest=max(rho.values()))
-results.claim(7, f"{plain_ms:.0f}, {fast_ms:.0f}", plain_ms=plain_ms, fast_ms=fast_ms)
+shown = f"{plain_ms:.0f} ms, with the fast implementation {fast_ms:.0f} ms, on one CPU core"
+results.claim(7, shown, plain_ms=plain_ms, fast_ms=fast_ms)
 results.claims()
 
 # %%

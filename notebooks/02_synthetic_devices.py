@@ -17,10 +17,10 @@
 # **Question.** A controller that is to work on any device has to see many devices in training. Where do they come from
 # (section 3.2, Figures 1 and 2; claim 2)?
 #
-# **Idea.** The paper makes them up. For each operation it fits a Gaussian to the latencies that 18 real devices have.
-# A *synthetic device* is one draw: a latency for each of the five operations. The latency of a cell is the sum of the
-# latencies of its six operations. Such a device is wrong about any real one, but a controller that is trained on many
-# of them has to find out by measuring which operations are slow.
+# **Idea.** The paper makes them up. For each operation it fits a Gaussian to the latencies that 18 real devices have. A
+# *synthetic device* is one draw: a latency for each of the five operations. The latency of a cell is the sum of the
+# latencies of its six operations. Such a device differs from every real device, but a controller that is trained on
+# many of them has to find out by measuring which operations are slow.
 #
 # **Equation.**
 #
@@ -72,10 +72,12 @@ measured.round(3)
 # The distribution $\Xi$. A latency is positive, so that values at or below zero are drawn again. This makes draws a
 # little slower on average than the devices. The effect is largest for `none` and for the 3×3 convolution, whose
 # Gaussians are wide. The operations are independent of one another in $\Xi$. Those of a real device are not.
-#
-# **Figure 1.** Top: the method. A device is shown as five bars, one for each operation, in the colours of the curves
-# below. Bottom: black ticks are measured devices, red ticks are synthetic ones. The curve is the density of the
-# Gaussian, scaled to the same height.
+
+# %% [markdown]
+# **Figure 1.** The method, and the latencies of the five operations on measured and on synthetic devices. Top: the
+# method. A device is shown as five bars, one for each operation, in the colours of the curves below. Bottom: black
+# ticks are measured devices, red ticks are synthetic ones. The curve is the density of the Gaussian, scaled to the same
+# height.
 
 # %%
 synthetic = devices.SyntheticDevices.fit()
@@ -87,16 +89,21 @@ long = long.melt(["kind", "device"], var_name="operation", value_name="latency_m
 results.figure(figure, "fig1_devices", long)
 
 # %% [markdown]
-# One cell on one draw. Its latency is the sum of six bars.
+# One draw of $\Xi$: the latency of each operation on one edge, as bars. The latency of a cell is the sum of six bars.
 
 # %%
 one = synthetic.device(np.random.default_rng(seed), "one draw")
 ax = drawings.operation_latencies(one.operation_ms)
 
+# %% [markdown]
+# **Table 2.2.** Latency of cell 0 on this device: number of edges with each operation, latency on one edge and on all
+# these edges in ms. The sum is the latency of the cell.
+
 # %%
-counts = dict(zip(space.OPERATIONS, space.operation_counts(0).tolist(), strict=True))
-print("operations of cell 0:", counts)
+parts = pd.DataFrame({"edges": space.operation_counts(0), "one edge (ms)": one.operation_ms}, list(space.OPERATIONS))
+parts["all edges (ms)"] = parts["edges"] * parts["one edge (ms)"]
 print(f"latency of cell 0 on this device: {one.latency_ms(0):.2f} ms")
+parts.round(3)
 
 # %% [markdown]
 # **Figure 2.** Four synthetic devices, and all cells on them. A cell has the same height in all panels, because its
@@ -130,7 +137,7 @@ print(f"{len(real_optima)} real devices have {len(set(real_optima.values()))}")
 # device. Kendall's $\tau$ says how well it ranks the cells: 1 if the order of all pairs of cells is right, 0 if it is
 # right as often as wrong (notebook 06).
 #
-# **Table 2.2.** Kendall's $\tau$ between the LUT and the measured latencies of each device, all cells.
+# **Table 2.3.** Kendall's $\tau$ between the LUT and the measured latencies of each device, all cells.
 
 # %%
 tables = [d for d in [*real, devices.load("nats_gpu")] if isinstance(d, devices.TableDevice)]
@@ -138,17 +145,17 @@ lut = pd.Series({d.name: prediction.lut_kendall(d) for d in tables}, name="Kenda
 lut.round(3).to_frame()
 
 # %% [markdown]
-# **Table 2.3.** The verdict on claim 2.
+# **Table 2.4.** The verdict on claim 2.
 
 # %%
 different, n = len(set(real_optima.values())), len(real_optima)
-results.claim(2, f"{different} of {n}", [*real_optima], different=different, n=n)
+results.claim(2, f"{different} different optima on {n} real devices", [*real_optima], different=different, n=n)
 results.claims()
 
 # %% [markdown]
-# **What to see:** the devices differ much in speed, and less in which operations are slow. Their best cells differ,
-# but there are fewer different best cells than devices. Table 2.2 shows that a LUT ranks nearly perfectly where latency
-# is additive, and worse elsewhere.
+# **What to see:** the devices differ much in speed, and less in which operations are slow. Their best cells differ, but
+# there are fewer different best cells than devices. Table 2.3 shows that a LUT ranks nearly perfectly where latency is
+# additive, and worse elsewhere.
 #
 # **Limits:** 18 devices are few, and some are relatives of others. The Gaussians are independent, so that $\Xi$ draws
 # devices on which a 3×3 convolution is faster than a 1×1 convolution. Real devices are not sums of operations; notebook

@@ -31,9 +31,10 @@
 # - $r^*$ is the reward of the best of all 15,625 cells on this device.
 # - $r_{10}$ is the best reward among ten uniformly random cells, in expectation.
 #
-# It is 0 for the best cell and 1 for what random search finds on average. Two cells are judged. The *simple regret* is
-# that of the best cell measured. The *inference regret* is that of the recommendation. They differ because the reward
-# needs the fastest and the slowest cell of the device, which ten measurements do not show.
+# It is 0 for the best cell, and 1 for the best of ten random cells on average. Two cells are judged. The *simple
+# regret* is that of the best cell measured. The *inference regret* is that of the recommendation. They differ because
+# the reward needs the fastest and the slowest cell of the device, which ten measurements do not show. So the inference
+# regret of random search is above 1: it does not know which of its ten cells is the best.
 
 # %% tags=["parameters"]
 seed = 0
@@ -73,7 +74,7 @@ facts = [(name, f.arch_str, f.latency_ms, f.n_measured) for name, f in found.ite
 pd.DataFrame(facts, columns=["device", "recommendation", "latency (ms)", "cells measured"])
 
 # %% [markdown]
-# One of these searches, cell by cell, with the true rewards. Edited edges are marked in red.
+# One of these searches, cell by cell: latency and true reward of every cell. Edited edges are marked in red.
 
 # %%
 latency = {d.name: d.latency_ms(everything) for d in shown}
@@ -82,8 +83,8 @@ first = found[shown[0].name].trajectory.drop_duplicates("arch")
 figure = drawings.episode(first["arch"], first["latency_ms"], rewards[shown[0].name][first["arch"]])
 
 # %% [markdown]
-# **Figure 6.** All of them. Each point is a cell; its colour is its reward on this device. The line connects the cells
-# in the order of the search.
+# **Figure 6.** All these searches, a panel for each device: score against latency. Each point is a cell. Its colour is
+# its reward on this device. The line connects the cells in the order of the search.
 
 # %%
 searches = {name: (f.trajectory, f.arch, optimum(problem.score, latency[name])) for name, f in found.items()}
@@ -110,11 +111,14 @@ results.table(regrets, "regrets")
 regrets.groupby("strategy")[["simple_regret", "inference_regret", "n_measured"]].mean().loc[names].round(3)
 
 # %% [markdown]
-# **Table 4.3.** Simple regret (normalised) by device, mean over starts. The bars below show the same with 95 %
-# intervals over starts; the dotted line is random search.
+# **Table 4.3.** Simple regret (normalised) by device, mean over starts.
 
 # %%
 regrets.pivot_table(index="device", columns="strategy", values="simple_regret").round(3)
+
+# %% [markdown]
+# The same as bars: simple regret by device and strategy, with 95 % intervals over starts. The dotted line at 1 is the
+# best of ten random cells on average.
 
 # %%
 ax = plots.regret_by_device(summaries.by_device(regrets))
@@ -139,20 +143,22 @@ fit.round(3)
 # %%
 names, (own_regret, others_regret) = [d.name for d in tested], fit.mean()
 difference, low, high = statistics.interval(fit["others"] - fit["own"])
-shown_4 = f"{different:.2f} of {len(judged)}; {own_regret:.2f}; {others_regret:.2f}; "
-shown_4 += f"{difference:.2f} [{low:.2f}, {high:.2f}]"
+shown_4 = f"{different:.2f} different recommendations on {len(judged)} devices; regret {own_regret:.2f} with the "
+shown_4 += f"device's own, {others_regret:.2f} with those of the others "
+shown_4 += f"(difference {difference:.2f} [{low:.2f}, {high:.2f}])"
 results.claim(4, shown_4, names, difference=difference, low=low)
 most, by_device = ours["n_measured"].max(), ours.groupby("device")["inference_regret"].mean()
-shown_5 = f"{most} ({ours['n_measured'].mean():.1f}); {by_device.mean():.2f}, {by_device.max():.2f}"
+shown_5 = f"at most {most} cells, {ours['n_measured'].mean():.1f} on average; "
+shown_5 += f"regret {by_device.mean():.2f}, on the worst device {by_device.max():.2f}"
 results.claim(5, shown_5, names, most=most, mean=by_device.mean(), worst=by_device.max())
 results.claims()
 
 # %% [markdown]
-# **What to see:** the policy was trained on synthetic devices alone, and its ways differ between devices. Table 4.2
+# **What to see:** the policy was trained on synthetic devices alone, and its searches differ between devices. Table 4.2
 # compares it with random search. The inference regret is the larger one, because a policy can measure a very good cell
 # without knowing that it is the best.
 #
-# **Limits:** six devices and one policy. A policy samples its actions, so that another seed gives other ways. Notebook
-# 05 compares more strategies on more devices with the same ten measurements.
+# **Limits:** six devices and one policy. A policy samples its actions, so that another seed gives other searches.
+# Notebook 05 compares more strategies on more devices with the same ten measurements.
 #
-# **A question to try:** change `seed`. Is the way on `raspi4` always longer than the one on `gold_6226`?
+# **A question to try:** change `seed`. Does the search on `raspi4` always take more steps than the one on `gold_6226`?

@@ -25,14 +25,14 @@
 # rounds, and each time a reference network $h_\text{ref}$ beside it. The latency of the cell $h$ is
 #
 # $$
-# \ell(h) = m(h) \cdot \frac{\operatorname{median}_k m_k(h_\text{ref})}{m_h(h_\text{ref})}, \qquad
+# \ell(h) = m(h) \cdot \frac{\operatorname{median}_g m_g(h_\text{ref})}{m_h(h_\text{ref})}, \qquad
 # m(h) = \operatorname{median}_{j} \; \operatorname{median}_{i} \; t_{ij}(h)
 # $$
 #
 # - $t_{ij}(h)$ is the time of run $i$ in round $j$. Runs that another program interrupted are left out.
 # - $m(h)$ is the median over rounds of the median of each round.
-# - $m_h(h_\text{ref})$ is the latency of the reference network measured beside $h$, and $m_k(h_\text{ref})$ that
-#   measured beside cell $k$.
+# - $m_g(h_\text{ref})$ is the same median for the reference network, measured beside the cell $g$. The numerator is its
+#   median over all measured cells $g$, and the denominator is its value beside the cell $h$ itself.
 #
 # **In this notebook.** A few cells in every runtime. A live search from ten measurements, and how long measuring all
 # cells would take. Figure S2: how alike the measured devices are, and whether Ξ could have drawn them. Searches on the
@@ -102,12 +102,14 @@ ended = live.search_live(wanted, session, strategy=BEST, seed=seed)
 print(f"{ended.seconds:.1f} s; all cells would have taken {ended.seconds_for_everything() / 60:.0f} minutes")
 
 # %% [markdown]
-# **Table 7.3.** The recommendation: its latency on this machine, and its validation accuracy from NATS-Bench. The
-# drawing shows the cell.
+# Drawing of the recommended cell.
 
 # %%
 found = ended.found
 ax = drawings.cell(space.to_ops(found.arch))
+
+# %% [markdown]
+# **Table 7.3.** The recommendation: its latency on this machine, and its validation accuracy from NATS-Bench.
 
 # %%
 facts = {"cell": found.arch_str, "latency (ms)": round(found.latency_ms, 3)}
@@ -115,9 +117,9 @@ facts |= {f"{name}, validation (%)": round(data.accuracy(name)[found.arch], 2) f
 pd.Series(facts, name="the recommendation").to_frame()
 
 # %% [markdown]
-# The search over all cells. The latencies of the cells in the background are those of the stored table of this runtime,
-# times one factor that fits them to the ten measurements here. The factor compares this machine with the one of the
-# table.
+# The live search over all cells: score against latency. The latencies of the cells in the background are those of the
+# stored table of this runtime, times one factor that fits them to the ten measurements here. The factor compares this
+# machine with the one of the table.
 
 # %%
 table = wanted.name if wanted.name in data.BENCHMARKED else "onnxruntime_fp32"
@@ -190,9 +192,11 @@ repeated.round(4)
 # How alike are these devices and those of the paper? And could Ξ, the distribution of synthetic devices, have drawn
 # them? A search sees latencies relative to its first measurement, so that the share of each operation in the latency
 # counts. Where tables of the paper's devices are missing, sums of operation latencies take their place.
-#
-# **Figure S2.** (a) Kendall's $\tau$ between the latencies of any two devices. (b) Place of each operation's share
-# among the devices that Ξ draws: 50 % is the median draw.
+
+# %% [markdown]
+# **Figure S2.** Comparison of the benchmarked runtimes with the paper's devices and with Ξ. (a) Kendall's $\tau$
+# between the latencies of any two devices. (b) Place of each operation's share among the devices that Ξ draws: 50 % is
+# the median draw.
 
 # %%
 own = devices.benchmarked_devices()
@@ -210,8 +214,9 @@ results.table(profiles, "figS2_own_devices_shares")
 # %%
 between = pairs[(pairs["device_a"] < pairs["device_b"])]
 ours = between["device_a"].isin(data.BENCHMARKED).astype(int) + between["device_b"].isin(data.BENCHMARKED)
-groups = ours.map({0: "paper's", 1: "one of each", 2: "benchmarked"})
-print("Kendall, median of pairs:", between.groupby(groups)["kendall"].median().round(2).to_dict())
+groups = ours.map({0: "of the paper's devices", 1: "of one of each", 2: "of benchmarked runtimes"})
+medians = between.groupby(groups)["kendall"].median()
+print(f"Kendall, median of pairs: {', '.join(f'{value:.2f} {name}' for name, value in medians.items())}")
 profiles = profiles[profiles["device"].isin(data.BENCHMARKED)]
 profiles.pivot_table(index="device", columns="operation", values="share_percentile").round(1)
 
@@ -219,7 +224,7 @@ profiles.pivot_table(index="device", columns="operation", values="share_percenti
 # ## Searches on them
 #
 # No choice of this project was made with these devices. Regret is normalised (notebook 04): 0 is the best cell of the
-# device, 1 is what ten random cells give on average.
+# device, 1 is the best of ten random cells on average.
 #
 # **Table 7.7.** Inference regret (of the recommendation) and simple regret (of the best cell measured) after ten
 # measurements, mean over random starts.
@@ -260,7 +265,7 @@ results.goals()
 outside = sorted(profiles.loc[~profiles["within"], "device"].unique())
 print(f"outside of Ξ: {', '.join(outside) or 'none'}")
 lowest = regrets.pivot_table(index="device", columns="strategy", values="inference_regret").idxmin(axis=1)
-print("lowest inference regret:", lowest.to_dict())
+print(f"lowest inference regret: {', '.join(f'{strategy} on {device}' for device, strategy in lowest.items())}")
 
 # %% [markdown]
 # **What to see:** a live search takes seconds, and measuring all cells takes about half an hour of a core. The last

@@ -14,7 +14,9 @@
 # %% [markdown]
 # # 8 · Explore devices
 #
-# Every point is a network. Move a slider to change the device, and see which network becomes the best. Then search it.
+# **Question.** How does the best network depend on the device, and how near do ten measurements come to it? Every point
+# is a network. Move a slider to change the device, and see which network becomes the best. Then start a search on this
+# device.
 
 # %% tags=["parameters"]
 device = "mean"  # the first device shown, and the one to compare it with
@@ -32,8 +34,8 @@ app = explorer.Explorer(device, other, seed=seed)
 display(app.widget)
 
 # %% [markdown]
-# **What to see:** h* depends on the device, and ten measurements often come near it. **Limits:** the latencies
-# of a slider device add up exactly, which those of real devices do not. The score p is not the accuracy.
+# **What to see:** h* depends on the device, and ten measurements often come near it. **Limits:** the latencies of a
+# slider device add up exactly; those of real devices do not. The score p is not the accuracy.
 #
 # **Try:** make `conv 3×3` as fast as `conv 1×1`, and watch h* move. Compare `raspi4` with `gold_6226` from one start.
 # Set a limit, and drag it. Which device needs the most measurements until the regret is below 0.1?

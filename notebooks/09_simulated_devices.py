@@ -52,8 +52,11 @@ print(f"{len(real)} of the {len(devices.DESIGN_DEVICES)} design devices have a t
 #
 # A device of Ξ is a sum of independent operation latencies. A simulated device has the mechanisms of real hardware:
 # kernels with a launch time, work that is bound by arithmetic or by memory, dead code, parallel branches, noise, and
-# spikes (`simmore/devices/simulated.py`). The picture shows four draws of each, all cells by their FLOPs. Latency is
-# relative to the mean of the device.
+# spikes (`simmore/devices/simulated.py`).
+
+# %% [markdown]
+# Latency of all cells against their FLOPs, for four draws of each kind of devices. Latency is relative to the mean of
+# the device.
 
 # %%
 rng = np.random.default_rng(seed)
@@ -77,9 +80,9 @@ figure = plots.examples(tables, space.flops(np.arange(space.N_ARCHS)))
 # | difference of twin cells | noise: median absolute logarithm of the ratio of cells that are the same network |
 
 # %% [markdown]
-# **Figure 12.** Each panel has one statistic: its histogram over draws of Ξ and over simulated devices, and the real
-# devices. Thick lines are central 95 % intervals, and short vertical lines are medians. Values outside of an axis are
-# drawn at its end.
+# **Figure 12.** Nine statistics of synthetic, simulated and real devices. Each panel has one statistic: its histogram
+# over draws of Ξ and over simulated devices, and the real devices. Thick lines are central 95 % intervals, and short
+# vertical lines are medians. Values outside of an axis are drawn at its end.
 
 # %%
 frame = prior_checks.checks(real, n=100 if quick else 500, seed=seed)
@@ -112,7 +115,7 @@ found.pivot_table(index=["class", "device"], columns="statistic", values="xi", s
 found.pivot_table(index=["class", "device"], columns="statistic", values="simulated", sort=False).round(0)
 
 # %% [markdown]
-# **What to see:** the costs of operations are typical draws of both distributions, because both are wide. The
+# **What to see:** the operation costs of real devices are typical of both distributions, because both are wide. The
 # difference is in the structure. A device of Ξ is exactly additive and without noise; no design device is. Some draws
 # of Ξ even get faster with more FLOPs, because their operations are independent. Simulated devices differ from one
 # another in structure, and most design devices are typical of them. The tables name the exceptions.
@@ -132,7 +135,7 @@ found.pivot_table(index=["class", "device"], columns="statistic", values="simula
 # - The *expected regret* that the recommendation reports should equal the mean true regret.
 #
 # **Table 9.5.** By kind of devices and cells measured: shares of searches, and mean normalised regrets (0 is the best
-# cell, 1 is what ten random cells give on average).
+# cell, 1 is the best of ten random cells on average).
 
 # %%
 simulated = calibration.simulated_devices(12 if quick else 200)
@@ -145,8 +148,9 @@ frame = pd.concat(
 calibration.summary(frame).round(2)
 
 # %% [markdown]
-# **Figure 15.** Left and middle: how often the true range is below each quantile of the predicted one. Right: true
-# against predicted regret; bars are 95 % intervals over devices.
+# **Figure 15.** Calibration of the predicted range and of the predicted regret. Left and middle: how often the true
+# range is below each quantile of the predicted one. Right: true against predicted regret; bars are 95 % intervals over
+# devices.
 
 # %%
 curves = calibration.calibration_curves(frame, np.linspace(0, 1, 101))

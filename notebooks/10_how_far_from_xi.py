@@ -46,7 +46,11 @@ names = ["paper", "controller", BEST]
 # %% [markdown]
 # Devices are made in two ways. Ξ with 0.5 to 4 times its standard deviations gives devices of the same structure with
 # other costs: they are still sums of operations. Mixtures of an additive and a simulated device, in logarithms, give
-# devices of another structure. The picture shows three devices of each kind, all cells by their FLOPs.
+# devices of another structure.
+
+# %% [markdown]
+# Latency of all cells against their FLOPs, for three devices of each kind. Latency is relative to the mean of the
+# device.
 
 # %%
 xi, rng = devices.SyntheticDevices.fit(), np.random.default_rng(seed)
@@ -73,8 +77,8 @@ made = frame[frame["kind"] != "real"]
 made.pivot_table(index=["kind", "amount"], columns="strategy", values=["distance", "inference_regret"]).round(2)
 
 # %% [markdown]
-# **Figure 13.** Regret against distance, a point per device. The line is the mean over a third of the made devices at a
-# time.
+# **Figure 13.** Regret of the recommendation against distance from Ξ, a point for each device and a panel for each
+# strategy. The line is the mean over a third of the made devices at a time.
 
 # %%
 figure = plots.distance(frame, names)

@@ -56,10 +56,12 @@ frame, traces = choices.results()
 # before, and $\mathrm{KL}$ the Kullback–Leibler divergence. An episode is successful if its regret is at most a
 # threshold (`simmore.rl.entropy.SUCCESS`).
 #
-# The policies are judged on 40 devices of Ξ, on 40 additive devices with any costs between the extremes, and on the
-# measured devices. Ξ is fitted to the operation latencies of the measured devices, so none of them is new to it.
-#
-# The picture shows four draws of Ξ at three widths $w$. Each bar is the latency of an operation.
+# The policies are judged on 40 devices of Ξ, on 40 additive devices whose costs are uniform between the extremes of the
+# 18 devices, on the logarithmic scale, and on the measured devices. Ξ is fitted to the operation latencies of the
+# measured devices, so none of them is new to it.
+
+# %% [markdown]
+# Four draws of Ξ at each of three widths $w$. Each bar is the latency of an operation on one edge.
 
 # %%
 xi, rng = devices.SyntheticDevices.fit(), np.random.default_rng(seed)
@@ -67,8 +69,8 @@ draws = {f"w = {w:g}": devices.SyntheticDevices(xi.mean_ms, w * xi.sd_ms).sample
 figure = drawings.devices(draws)
 
 # %% [markdown]
-# **Figure 14.** Simple regret after ten measurements. A large mark is the mean over seeds, a dash is one seed. Right:
-# how entropy and success change while Ξ widens.
+# **Figure 14.** Simple regret after ten measurements of policies that were trained with other widths of Ξ. A large mark
+# is the mean over seeds, a dash is one seed. Right: how entropy and success change while Ξ widens.
 
 # %%
 widths = [choice.name for choice in choices.WIDTHS]
@@ -86,8 +88,10 @@ choices.table(ten[ten["choice"].isin(widths)])
 
 # %% [markdown]
 # ## T, γ and the history
-#
-# **Figure 16.** Simple regret on the measured devices after 3, 5 and 10 measurements, marks as in Figure 14.
+
+# %% [markdown]
+# **Figure 16.** Simple regret of policies that were trained with other T, γ and history, on the measured devices after
+# 3, 5 and 10 measurements. Marks are those of Figure 14.
 
 # %%
 names = [choice.name for choice in choices.SETTINGS]
@@ -103,11 +107,11 @@ choices.table(ten[ten["choice"].isin(names)])
 
 # %% [markdown]
 # **What to see:** where the marks of a choice with and without latencies lie close together, the policy hardly uses
-# what it measures, and follows nearly the same path on every device. With a narrow Ξ that is so everywhere: one path
-# serves all devices that it draws. From the paper's width on, more diverse devices change little, whether they are
-# drawn from the start or Ξ widens during training; with four times the width, seeds differ more. The history is not
-# needed, and γ may be anything up to 0.9. With T = 10 or γ = 0.99 the policies end at a worse path after as many steps:
-# with T = 10, most steps are far from good cells.
+# what it measures, and follows nearly the same path on every device. With a narrow Ξ, this holds on all kinds of
+# devices: one path serves all devices that it draws. From the paper's width on, more diverse devices change little,
+# whether they are drawn from the start or Ξ widens during training; with four times the width, seeds differ more. The
+# history is not needed, and γ may be anything up to 0.9. With T = 10 or γ = 0.99 the policies end at a worse path after
+# as many steps: with T = 10, most steps are far from good cells.
 #
 # **Limits:** one thing is changed at a time, so the choices may do more together. The judgement is the best cell
 # measured, by the true reward; a recommendation also needs an estimate of the range.

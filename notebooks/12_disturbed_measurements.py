@@ -53,8 +53,8 @@ names = ["paper", "controller", BEST]
 tested = comparison.measured_devices()[: 2 if quick else None]
 
 # %% [markdown]
-# Ten random cells of one device: each measurement against the undisturbed latency, at the largest amount of each
-# disturbance. A failed cell has no point.
+# Disturbed measurements of ten random cells of one device against their undisturbed latencies, at the largest amount of
+# each disturbance. A failed cell has no point.
 
 # %%
 rng, table = np.random.default_rng(seed), devices.whole_table(tested[0])
@@ -94,7 +94,7 @@ results.figure(figure, "fig17_disturbances", means, digits=4)
 means.pivot_table(index=["kind", "amount"], columns="strategy", values="mean", sort=False).round(3)
 
 # %% [markdown]
-# **What to see:** how far a line rises above its first point, and whether by more than its interval.
+# **What to see:** compare each line with its first point. A rise within the interval is not significant.
 #
 # **Limits:** a live search measures a reference network beside every cell and corrects drift by it; here nothing is
 # corrected. Cells fail at random here; on real devices they fail by kind.

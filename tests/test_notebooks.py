@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import jupytext
@@ -17,6 +18,7 @@ from simmore.experiments import claims
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 NAMES = [notebook.stem for notebook in NOTEBOOKS]
+LONGEST_CELL = 15  # lines
 
 
 def test_committed_notebooks_are_those_that_make_executes():
@@ -42,8 +44,17 @@ def test_committed_notebooks_are_thin(name):
         assert not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda | ast.While), (
             "logic belongs in the package"
         )
+    assert all(len(cell.source.splitlines()) <= LONGEST_CELL for cell in code)
     assert [cell.metadata.get("tags") for cell in code].count(["parameters"]) == 1
     assert notebook.cells[0].cell_type == notebook.cells[-1].cell_type == "markdown"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_committed_figures_follow_a_paragraph_that_describes_them(name):  # their alternative text on the site
+    cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
+    for before, cell in pairwise(cells):
+        if cell.cell_type == "code" and re.search(r"\b(drawings|\w*plots)\.\w+\(", cell.source):
+            assert before.cell_type == "markdown" and not before.source.startswith("#"), cell.source
 
 
 def start(name, folder):
