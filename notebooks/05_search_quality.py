@@ -89,9 +89,9 @@ n_starts = 2 if quick else comparison.STARTS
 print(f"{len(names)} strategies, {n_starts} starts, {len(tested)} devices: {', '.join(d.name for d in tested)}")
 
 # %% [markdown]
-# **Figure 5.1.** One search by expected improvement, cell by cell: latency and true reward of every cell. It knows no
-# table of another device. Edges that differ from the cell before are marked in red. A search may also measure a slow
-# cell: it is the best one if the range of the device is large.
+# **Figure 5.1.** One search by expected improvement on the first device, cell by cell: latency and true reward of every
+# cell. It knows no table of another device. Edges that differ from the cell before are marked in red. A search may also
+# measure a slow cell: it is the best one if the range of the device is large.
 
 # %%
 one = measured[0]

@@ -214,9 +214,9 @@ results.table(profiles, "figS2_own_devices_shares")
 # %%
 between = pairs[(pairs["device_a"] < pairs["device_b"])]
 ours = between["device_a"].isin(data.BENCHMARKED).astype(int) + between["device_b"].isin(data.BENCHMARKED)
-groups = ours.map({0: "of the paper's devices", 1: "of one of each", 2: "of benchmarked runtimes"})
+groups = ours.map({0: "two of the paper's devices", 1: "one of each", 2: "two benchmarked runtimes"})
 medians = between.groupby(groups)["kendall"].median()
-print(f"Kendall, median of pairs: {', '.join(f'{value:.2f} {name}' for name, value in medians.items())}")
+print(f"Kendall's τ, median of pairs: {', '.join(f'{name} {value:.2f}' for name, value in medians.items())}")
 profiles = profiles[profiles["device"].isin(data.BENCHMARKED)]
 profiles.pivot_table(index="device", columns="operation", values="share_percentile").round(1)
 
