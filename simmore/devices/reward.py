@@ -119,7 +119,7 @@ def random_search_reward(rewards: ArrayLike, budget: int = 10) -> float:
 
 
 def normalised_regret(rewards: ArrayLike, archs: ArrayLike) -> NDArray[np.float64]:
-    """(r* − r) / (r* − r₁₀) of cells ``(…)``, given the rewards of all cells: 0 is perfect, 1 is random search.
+    """(r* − r) / (r* − r₁₀) of cells ``(…)``, given the rewards of all cells: 0 is h*, 1 is the best of ten random cells.
 
     Cells that were not measured (NaN) do not count.
     """
