@@ -116,9 +116,8 @@ def test_a_decimal_comma_is_read(page):
 
 def test_before_a_measurement_no_latency_is_in_ms(page):
     card, legend = page.locator("#card"), page.locator(".simmore-legend")
-    assert (
-        "Best cell h*:" in card.inner_text() and " ms ·" in card.inner_text() and "best cell h*" in legend.inner_text()
-    )
+    assert "Best cell h*:" in card.inner_text() and " ms ·" in card.inner_text()
+    assert "best cell h*" in legend.inner_text()
     page.select_option("#device", "own")
     page.wait_for_selector('#next:has-text("(1 of 10")')
     page.wait_for_selector(".simmore-legend:has-text('best cell of a typical device')")
