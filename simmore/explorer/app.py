@@ -84,7 +84,7 @@ class Explorer:
             layout=widgets.Layout(width="165px"),
         )  # fmt: skip
         self.cell = labelled(
-            widgets.Text, "show cell", "NATS index, six digits or string of a cell", "220px",
+            widgets.Text, "show cell", "NATS index, six digits or string of a cell", "250px",
             placeholder="index, digits or string", continuous_update=False,
         )  # fmt: skip
         self.downloads = Files(
@@ -117,14 +117,14 @@ class Explorer:
         )  # fmt: skip
         self.from_selected = widgets.Button(
             description="use shown cell", tooltip="start from the cell that the card shows",
-            layout=widgets.Layout(width="112px"),
+            layout=widgets.Layout(width="auto"),
         )  # fmt: skip
         self.budget = labelled(
-            widgets.BoundedIntText, "budget", "distinct cells to measure, the start included", "100px",
+            widgets.BoundedIntText, "budget", "distinct cells to measure, the start included", "94px",
             value=BUDGET, min=1, max=50,
         )  # fmt: skip
         self.seed = labelled(
-            widgets.BoundedIntText, "seed", "the same seed, start and device give the same search", "90px",
+            widgets.BoundedIntText, "seed", "the same seed, start and device give the same search", "84px",
             value=0, min=0, max=2**31,
         )  # fmt: skip
         self.go = widgets.Button(
@@ -159,7 +159,7 @@ class Explorer:
         above = widgets.HBox([self.cell, self.downloads], layout=row("2px 10px"))
         self._card = widgets.VBox([above, self.card], layout=widgets.Layout(min_width="0"))
         self._card.add_class("simmore-box").add_class("simmore-card")
-        self._setup = widgets.HBox(layout=row("2px 10px"))
+        self._setup = widgets.HBox(layout=row("2px 6px"))
         self._result = widgets.VBox(layout=widgets.Layout(flex="1 1 320px", min_width="0"))
         controls = widgets.VBox(
             [self.mode, self._setup, self.player], layout=widgets.Layout(flex="1 1 400px", min_width="0")
@@ -189,7 +189,7 @@ class Explorer:
         self._beliefs.layout.flex = "1 0 auto" if two else "1 1 300px"
         self._below.children = [self._beside, self._card] if two else [self._beliefs]
         for panel in self.devices:
-            panel.plane.height = 230 if two else 430
+            panel.plane.height = 205 if two else 430
 
     def _set_mode(self) -> None:
         """Show what belongs to searching the device shown, or to measuring by hand."""

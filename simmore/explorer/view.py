@@ -148,7 +148,7 @@ def _device(profile: Profile, now: Belief) -> str:
 
 def regret_chart(traces: Sequence[Trace], step: int) -> str:
     """Regret until a step, in SVG: inference regret (recommended) and simple regret (best measured)."""
-    width, height, left, top, bottom = 420, 190, 34, 8, 34
+    width, height, left, top, bottom = 420, 170, 34, 8, 34
     last = max(len(t) for t in traces) - 1
     highest = max(1.2, *(t.inference_regret[np.isfinite(t.inference_regret)].max(initial=0) for t in traces))
 
