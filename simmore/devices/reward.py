@@ -119,9 +119,9 @@ def random_search_reward(rewards: ArrayLike, budget: int = 10) -> float:
 
 
 def normalised_regret(rewards: ArrayLike, archs: ArrayLike) -> NDArray[np.float64]:
-    """(r* − r) / (r* − r₁₀) of cells ``(…)``, given the rewards of all cells: 0 is perfect, 1 is random search.
+    """(r* − r) / (r* − r₁₀) of cells ``(…)``, given the rewards of all cells.
 
-    Cells that were not measured (NaN) do not count.
+    0: h*, 1: the best of ten random cells, on average. Cells that were not measured (NaN) do not count.
     """
     rewards = np.asarray(rewards, dtype=np.float64)
     best = np.nanmax(rewards)

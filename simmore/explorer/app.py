@@ -59,6 +59,7 @@ class Explorer:
         self.traces: list[Trace] = []
         self.selected = -1  # the cell on the card while none is hovered; −1: h*
         self._removed = ""  # why the last search is not shown any more
+        self._suggested_for: object = None  # the settings of the suggestion shown
         self._make_controls()
         self._make_search()
         self._arrange()
@@ -73,15 +74,17 @@ class Explorer:
 
     def _make_controls(self) -> None:
         self.x_axis = labelled(
-            widgets.Dropdown, "across", "what the horizontal axis shows", options=list(X_AXES.items())
+            widgets.Dropdown, "horizontal", "what the horizontal axis shows", options=list(X_AXES.items())
         )
-        self.y_axis = labelled(widgets.Dropdown, "up", "what the vertical axis shows", options=list(Y_AXES.items()))
+        self.y_axis = labelled(
+            widgets.Dropdown, "vertical", "what the vertical axis shows", options=list(Y_AXES.items())
+        )
         self.compare = widgets.Checkbox(
             description="compare two devices", indent=False, tooltip="show a second device beside the first",
             layout=widgets.Layout(width="165px"),
         )  # fmt: skip
         self.cell = labelled(
-            widgets.Text, "show cell", "NATS index, six digits or string of a cell", "220px",
+            widgets.Text, "show cell", "NATS index, six digits or string of a cell", "250px",
             placeholder="index, digits or string", continuous_update=False,
         )  # fmt: skip
         self.downloads = Files(
@@ -113,15 +116,15 @@ class Explorer:
             placeholder="random", continuous_update=False,
         )  # fmt: skip
         self.from_selected = widgets.Button(
-            description="shown cell", tooltip="start from the cell that the card shows",
-            layout=widgets.Layout(width="92px"),
+            description="use shown cell", tooltip="start from the cell that the card shows",
+            layout=widgets.Layout(width="auto"),
         )  # fmt: skip
         self.budget = labelled(
-            widgets.BoundedIntText, "budget", "distinct cells to measure, the start included", "100px",
+            widgets.BoundedIntText, "budget", "distinct cells to measure, the start included", "94px",
             value=BUDGET, min=1, max=50,
         )  # fmt: skip
         self.seed = labelled(
-            widgets.BoundedIntText, "seed", "the same seed, start and device give the same search", "90px",
+            widgets.BoundedIntText, "seed", "the same seed, start and device give the same search", "84px",
             value=0, min=0, max=2**31,
         )  # fmt: skip
         self.go = widgets.Button(
@@ -134,12 +137,21 @@ class Explorer:
 
     def _suggest(self, text: str) -> Suggestion:
         """The next cell for the user's own device, by the search's controls, the score and the limit of device A."""
-        problem = Problem.of(score=self.shared.scores.value, max_latency_ms=self.devices[0].max_latency_ms)
-        start = self.start.value.strip()
-        found = suggest(text, problem, self.strategy.value, start=start, seed=self.seed.value)
+        score, limit, strategy, start, seed = self._suggested_for = self._suggest_settings()
+        found = suggest(text, Problem.of(score=score, max_latency_ms=limit), strategy, start=start, seed=seed)
         if found.next is not None:
             self.cell_pointed_at("selected", found.next)
         return found
+
+    def _suggest_settings(self) -> tuple[str, float | None, str, str, int]:
+        """What a suggestion depends on, apart from the measurements."""
+        limit, start = self.devices[0].max_latency_ms, self.start.value.strip()
+        return self.shared.scores.value, limit, self.strategy.value, start, self.seed.value
+
+    def _suggest_again(self) -> None:
+        """Refresh the suggestion if it was made with other settings."""
+        if self.mode.value == SUGGEST and self._suggested_for != self._suggest_settings():
+            self.suggest_box.refresh()
 
     def _arrange(self) -> None:
         controls = [self.x_axis, self.y_axis, self.shared.scores, self.compare, *self.presets, self.link, self.tour]
@@ -147,7 +159,7 @@ class Explorer:
         above = widgets.HBox([self.cell, self.downloads], layout=row("2px 10px"))
         self._card = widgets.VBox([above, self.card], layout=widgets.Layout(min_width="0"))
         self._card.add_class("simmore-box").add_class("simmore-card")
-        self._setup = widgets.HBox(layout=row("2px 10px"))
+        self._setup = widgets.HBox(layout=row("2px 6px"))
         self._result = widgets.VBox(layout=widgets.Layout(flex="1 1 320px", min_width="0"))
         controls = widgets.VBox(
             [self.mode, self._setup, self.player], layout=widgets.Layout(flex="1 1 400px", min_width="0")
@@ -177,7 +189,7 @@ class Explorer:
         self._beliefs.layout.flex = "1 0 auto" if two else "1 1 300px"
         self._below.children = [self._beside, self._card] if two else [self._beliefs]
         for panel in self.devices:
-            panel.plane.height = 230 if two else 430
+            panel.plane.height = 205 if two else 430
 
     def _set_mode(self) -> None:
         """Show what belongs to searching the device shown, or to measuring by hand."""
@@ -186,6 +198,7 @@ class Explorer:
         self._setup.children = [self.strategy, self.start, self.from_selected, *others]
         self._result.children = [self.chart] if searching else [self.suggest_box.widget]
         self._show_player()
+        self._suggest_again()
 
     def _observe(self) -> None:
         for panel in self.devices:
@@ -206,6 +219,9 @@ class Explorer:
         self.shared.scores.observe(lambda _: self.explain(), "value")
         for setting in (self.strategy, self.budget, self.seed):
             setting.observe(lambda _: self.remember(), "value")
+        limit = (self.devices[0].limited, self.devices[0].limit_ms)
+        for setting in (self.shared.scores, self.strategy, self.start, self.seed, *limit):
+            setting.observe(lambda _: self._suggest_again(), "value")
         self.go.on_click(lambda _: self.search())
         self.player.observe(lambda _: self.draw_step(), "value")
         self.link.observe(lambda change: self.follow(change["new"]), "wanted")

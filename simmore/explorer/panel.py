@@ -31,8 +31,8 @@ class Shared:
 
     def __init__(self) -> None:
         self.scores = labelled(
-            widgets.Dropdown, "by", "the training-free score that cells are searched by",
-            options=[(f"score {score.label}", name) for name, score in proxies.SCORES.items()],
+            widgets.Dropdown, "score", "the training-free score that cells are searched by",
+            options=[(score.label, name) for name, score in proxies.SCORES.items()],
         )  # fmt: skip
         self.synthetic = devices.SyntheticDevices.fit()
         self.measured = data.device_operations()[list(space.OPERATIONS)]
@@ -339,7 +339,7 @@ def slider_device(values: Any) -> devices.AdditiveDevice:
     wrong = [OPERATION_LABELS[k] for k in np.flatnonzero(~(operation_ms > 0))]
     if wrong:
         raise ValueError(
-            f"{' and '.join(wrong)}: a latency of 0 ms is not possible; the plane still shows the device before. "
+            f"{' and '.join(wrong)}: a latency of 0 ms is not possible; the plane still shows the previous device. "
             "Move the slider to the right"
         )
     return devices.AdditiveDevice(SLIDERS, operation_ms)

@@ -24,6 +24,7 @@ _HOW = (
     "For a device that only you can measure: press “Next cell”, measure the cell, and add its latency. Or paste all "
     "that you measured. “failed” stands for a cell that did not run."
 )
+_CLEARED = "The settings have changed, so the suggestion was removed. Press “Next cell” for a new one."
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ class SuggestBox:
     def __init__(self, shared: Shared, suggest: Callable[[str], Suggestion]) -> None:
         self._shared, self._suggest = shared, suggest
         self._next: int | None = None
+        self._suggested = False  # whether a suggestion is shown
         self.measured = widgets.Textarea(
             placeholder="arch,latency_ms\n1462,3.52\n421211,failed", rows=6, continuous_update=False,
             description="your measurements: a cell and milliseconds per line", tooltip="",
@@ -164,9 +166,17 @@ class SuggestBox:
         """Suggest the next cell after the measurements in the field."""
         with Refusals(self._shared):
             found = self._suggest(self.measured.value)
-            self._next = found.next
+            self._next, self._suggested = found.next, True
             self._adding.layout.display = "none" if found.next is None else ""
             self.result.value = view.suggestion(found)
+
+    def refresh(self) -> None:
+        """Suggest again if a suggestion is shown. Without a new one, the old one is cleared."""
+        if not self._suggested:
+            return
+        self._next, self._suggested = None, False
+        self._adding.layout.display, self.result.value = "none", view.note(_CLEARED)
+        self.next_cell()
 
     def add_latency(self) -> None:
         """Append the typed latency of the suggested cell to the measurements, and suggest the next one."""

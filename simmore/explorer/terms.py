@@ -59,7 +59,7 @@ TERMS = {
     ),
     "regret": (
         "normalised regret",
-        "How far a cell's reward is below that of h*: 0 is h*, and 1 is what ten random cells give on average.",
+        "How far a cell's reward is below that of h*: 0 is h*, and 1 is the best of ten random cells on average.",
     ),
     "simple": ("best measured", "The regret of the best cell measured so far, whether it is recommended or not."),
     "estimated": (
@@ -90,7 +90,8 @@ TOUR = [
     {
         "title": "A search sees only what it measures",
         "text": "Press Search. The search measures at most ten of the 15,625 cells, one per step, and does not know "
-        "h*. It recommends one of them. The curve shows how far its recommendation is from h*: 0 is h*, 1 is random.",
+        "h*. It recommends one of them. The curve shows how far its recommendation is from h*: 0 is h*, 1 is the best "
+        "of ten random cells.",
         "at": ".simmore-search",
     },
     {

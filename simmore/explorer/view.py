@@ -147,8 +147,8 @@ def _device(profile: Profile, now: Belief) -> str:
 
 
 def regret_chart(traces: Sequence[Trace], step: int) -> str:
-    """Regret until a step, in SVG: inference regret (recommended) and simple regret (best measured); 1 is random."""
-    width, height, left, top, bottom = 420, 190, 34, 8, 34
+    """Regret until a step, in SVG: inference regret (recommended) and simple regret (best measured)."""
+    width, height, left, top, bottom = 420, 170, 34, 8, 34
     last = max(len(t) for t in traces) - 1
     highest = max(1.2, *(t.inference_regret[np.isfinite(t.inference_regret)].max(initial=0) for t in traces))
 
@@ -164,7 +164,9 @@ def regret_chart(traces: Sequence[Trace], step: int) -> str:
             f'<path d="M{left} {y(value):.1f}H{width - 12}" stroke="{"#5a5a5a" if value == 1 else "#e6e6e6"}"/>'
         )
         parts.append(f'<text x="{left - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:g}</text>')
-    parts.append(f'<text x="{width - 14}" y="{y(1) - 4:.1f}" text-anchor="end" fill="#5a5a5a">random search</text>')
+    parts.append(
+        f'<text x="{width - 14}" y="{y(1) - 4:.1f}" text-anchor="end" fill="#5a5a5a">best of ten random cells</text>'
+    )
     for k in range(0, last + 1, max(1, math.ceil(last / 10))):
         parts.append(f'<text x="{x(k):.1f}" y="{height - bottom + 15}" text-anchor="middle">{k}</text>')
     parts.append(f'<text x="{(left + width) / 2}" y="{height - 4}" text-anchor="middle">step</text>')
@@ -183,7 +185,7 @@ def regret_chart(traces: Sequence[Trace], step: int) -> str:
             f'<b>{recommended}</b>, <b style="color:{colour}">╌</b> {term("simple")} <b>{simple:.2f}</b></div>'
         )
     return (
-        f"<div>{term('regret', 'Normalised regret')} (0: h*, 1: random search)</div>"
+        f"<div>{term('regret', 'Normalised regret')} (0: h*, 1: the best of ten random cells)</div>"
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="Normalised regret until step {step}" '
         f'font-size="11" style="width:100%;max-width:{width}px" font-family="system-ui, sans-serif">'
         f"{''.join(parts)}</svg>{legend}"

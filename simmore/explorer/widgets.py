@@ -37,6 +37,8 @@ class Plane(anywidget.AnyWidget):
         NATS indices, in the order in which lines join them.
     optimum, recommended, limit_best, hovered, selected
         NATS indices; −1 for none.
+    best_label
+        What the legend calls the cell `optimum`.
     limit
         A latency limit in the units of x, or None; `limit_side` is the side beyond it.
     """
@@ -57,6 +59,7 @@ class Plane(anywidget.AnyWidget):
     front: Any = traitlets.List().tag(sync=True)
     trail: Any = traitlets.List().tag(sync=True)
     optimum = traitlets.Int(0).tag(sync=True)
+    best_label = traitlets.Unicode("best cell h*").tag(sync=True)
     recommended = traitlets.Int(-1).tag(sync=True)
     limit = traitlets.Float(None, allow_none=True).tag(sync=True)
     limit_side = traitlets.Unicode("right").tag(sync=True)

@@ -41,13 +41,21 @@ export class Cells {
     throw new Error(`“${shortened(text)}” is not a cell: give an index from 0 to ${n - 1}, six digits 0 to 4, or a string.`);
   }
 
-  /** Measurements in a text, [cell, ms] each: a line has a cell and a latency in ms, or “failed”. */
+  /**
+   * Measurements in a text, [cell, ms] each: a line has a cell and a latency in ms, or “failed”. A number with a decimal
+   * comma follows a semicolon or a blank.
+   */
   readings(text) {
     return text.split("\n").flatMap((line, k) => {
       if (!line.trim() || (k === 0 && /latency/i.test(line))) return [];
-      const parts = line.trim().match(/^(.*?)\s*[\s,;]\s*([^\s,;|]+)$/);
+      const plain = line.trim();
+      const parts = plain.match(/^(.*?)\s*(?:[,;]\s+|;|\s+)(\d+,\d+)$/)
+        ?? plain.match(/^(.*?)\s*[\s,;]\s*([^\s,;|]+)$/);
       try {
         if (!parts) throw new Error("a line has a cell and its latency in ms, such as “1462, 8.5”.");
+        if (/[,;]|\d\s+\d/.test(parts[1])) {
+          throw new Error("a line has one cell and one latency: write “1462; 8,5” or “1462, 8.5”.");
+        }
         return [[this.parse(parts[1]), milliseconds(parts[2])]];
       } catch (error) {
         throw new Error(`Line ${k + 1}: ${error.message}`);
@@ -56,13 +64,13 @@ export class Cells {
   }
 }
 
-/** A latency in ms; Infinity for a cell that failed. Throws an error with one sentence. */
+/** A latency in ms, whose decimal point may be a comma; Infinity for a cell that failed. Throws an error with one sentence. */
 export function milliseconds(text) {
   const plain = text.trim().toLowerCase();
   if (["failed", "inf", "nan", "-1"].includes(plain)) return Infinity;
-  const value = /^[\d.]+(e[+-]?\d+)?$/.test(plain) ? Number(plain) : NaN;
+  const value = /^[\d.,]+(e[+-]?\d+)?$/.test(plain) ? Number(plain.replace(",", ".")) : NaN;
   if (!(value > 0 && value < 1e9)) {
-    throw new Error(`“${shortened(text)}” is not a latency: give a positive number of milliseconds, or “failed”.`);
+    throw new Error(`“${shortened(text)}” is not a latency: give a positive number of milliseconds, such as 8.5 or 8,5, or “failed”.`);
   }
   return value;
 }

@@ -50,6 +50,10 @@ function latencies() {
 }
 
 const known = () => state.device !== OWN;
+/** Whether latencies are in ms. Before the first prediction they are relative. */
+const inMs = () => known() || Boolean(outcome?.prediction);
+/** What the legend and the card call the cell with the highest reward. */
+const best = () => (known() ? "best cell h*" : inMs() ? "best predicted cell" : "best cell of a typical device");
 
 // the plane
 
@@ -72,13 +76,13 @@ function draw() {
   const { prediction } = outcome ?? {};
   const range = !known() && prediction ? [prediction.fastest, prediction.fastest + prediction.range] : bounds(ms);
   shown = { ms, reward: rewards(scores(), ms, state.weight, range) };
-  const optimum = largest(shown.reward), limit = known() || prediction ? state.limit : null; // in ms: not relative
+  const optimum = largest(shown.reward), limit = inMs() ? state.limit : null;
   plane.assign({
     x: ms, y, x_range: padded(bounds(ms)), y_range: padded(bounds(y)), ...shades(shown.reward),
     front: paretoFront(ms, y, orders.get(y)), optimum,
     x_label: known() ? "latency (ms)" : prediction ? "latency (ms), predicted" : "latency of a typical device, relative",
-    y_label, limit, limit_best: limit === null ? -1 : bestWithin(y, ms, limit),
-    description: `All ${ms.length} cells: ${y_label} against latency. The best cell is ${optimum}. `
+    y_label, best_label: best(), limit, limit_best: limit === null ? -1 : bestWithin(y, ms, limit),
+    description: `All ${ms.length} cells: ${y_label} against latency. The ${best()} is ${optimum}. `
       + "Arrow keys move from cell to cell, Home to the best.",
   });
   describe();
@@ -90,11 +94,12 @@ function describe() {
   const [arch, what] = hovered >= 0 ? [hovered, "Cell under the pointer"]
     : selected >= 0 ? [selected, "Selected cell"]
     : recommended >= 0 ? [recommended, "Recommended cell"]
-    : [plane.get("optimum"), known() ? "Best cell h*" : "Best cell by the prediction"];
+    : [plane.get("optimum"), capitalised(best())];
   const score = scores()[arch].toFixed(3), accuracy = datasets[state.dataset].accuracy[arch].toFixed(2);
   const ms = shown.ms[arch];
   const text = document.createElement("div");
-  const latency = Number.isNaN(ms) ? "latency not measured" : ms === Infinity ? "fails" : `${short(ms)} ms`;
+  const latency = Number.isNaN(ms) ? "latency not measured" : ms === Infinity ? "fails"
+    : inMs() ? `${short(ms)} ms` : `relative latency ${short(ms)}`;
   text.append(
     bold(`${what}: ${arch}`), document.createElement("br"),
     `${latency} · ${label()} ${score} · accuracy ${accuracy} %`, code(cells.string(arch)),
@@ -102,6 +107,7 @@ function describe() {
   element("card").replaceChildren(graph(cells.ops(arch), about.labels, cells.string(arch)), text);
 }
 
+const capitalised = (text) => text[0].toUpperCase() + text.slice(1);
 const bold = (text) => Object.assign(document.createElement("b"), { textContent: text });
 const code = (text) => Object.assign(document.createElement("code"), { textContent: text });
 
@@ -292,6 +298,7 @@ function measureAll() {
 /** Say which score is chosen. */
 function explain() {
   for (const node of document.querySelectorAll(".page-score")) node.textContent = label();
+  element("reward").title = `Reward = ${label()} + weight · inverse latency`;
   element("meaning").textContent = about.scores[state.score].description;
 }
 
@@ -307,13 +314,14 @@ function group(label, ...options) {
 
 element("device").append(
   option(OWN, "your own device"),
-  option(SLIDERS, "five sliders"),
+  option(SLIDERS, "device from five sliders"),
   group("stored tables", ...about.devices.map((name) => option(name, name))),
 );
 element("device").value = state.device;
 element("dataset").append(...Object.entries(about.datasets).map(([name, text]) => option(name, text)));
 element("score").append(...Object.entries(about.scores).map(([name, { label: text }]) => option(name, text)));
 explain();
+if (location.protocol !== "file:") element("results").href = "../results.html"; // the page is a part of the site
 draw();
 planeModule.render({ model: plane, el: element("plane") });
 slidersModule.render({ model: sliders, el: element("sliders") });

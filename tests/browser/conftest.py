@@ -23,6 +23,7 @@ from simmore import paths
 
 ROOT = paths.ROOT
 SHOTS = paths.BUILD / "browser"
+SERVERS = SHOTS / os.environ.get("PYTEST_XDIST_WORKER", "alone")  # files of servers; each process of tests has its own
 NOTEBOOK = "08_explore_devices.ipynb"
 START_S = 300  # a busy machine takes long to start a server or a kernel
 MS = 1000
@@ -59,7 +60,7 @@ class Address(str):
 @contextmanager
 def server(name: str, command: list[str], address: str, **variables: str):
     """A Jupyter server of its own settings, started, waited for, and ended with all its kernels."""
-    settings = SHOTS / f"{name}_settings"
+    settings = SERVERS / f"{name}_settings"
     shutil.rmtree(settings, ignore_errors=True)
     (settings / "labconfig").mkdir(parents=True)
     page = '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}'
@@ -70,12 +71,13 @@ def server(name: str, command: list[str], address: str, **variables: str):
     beside = ROOT.parent / "shared" / "upstream"
     if beside.is_dir():
         environment.setdefault("SIMMORE_MIRROR", str(beside))
-    with open(SHOTS / f"{name}.log", "wb") as log:
+    output = SERVERS / f"{name}.log"
+    with open(output, "wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=ROOT, start_new_session=True)
         try:
             until = time.monotonic() + START_S
             while not answers(f"{address}/static/nothing"):
-                assert process.poll() is None and time.monotonic() < until, (SHOTS / f"{name}.log").read_text()[-3000:]
+                assert process.poll() is None and time.monotonic() < until, output.read_text()[-3000:]
                 time.sleep(0.2)
             served = Address(address)
             served.pid = process.pid
@@ -118,9 +120,9 @@ def jupyter(kind: str, *before: str, allow_remote_access: bool = False):
     `before` is what the server's command is handed to, as Binder hands it to ``binder/start``. Binder's server listens
     on all addresses, and then allows any host name (`allow_remote_access`).
     """
-    port, folder = free_port(), SHOTS / f"{kind}_root"
+    port, folder = free_port(), SERVERS / f"{kind}_root"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    folder.mkdir(parents=True)
     shutil.copy(ROOT / "notebooks" / NOTEBOOK, folder)
     command = [
         *(

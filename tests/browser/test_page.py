@@ -54,7 +54,8 @@ def test_a_search_stays_in_view_at_1280_by_800(open_page, shots, two):
     page.locator("h1").evaluate("e => e.scrollIntoView()")
     page.wait_for_timeout(2000)
     page.screenshot(path=shots / f"search_800_{'two' if two else 'one'}.png")
-    in_view(page, ".simmore-plane canvas", ".simmore-search svg", ".simmore-player", ".simmore-search .mod-primary")
+    in_view(page, ".simmore-plane canvas", ".simmore-player", ".simmore-search .mod-primary")
+    in_view(page, ".simmore-search")  # with the curve and the numbers under it
 
 
 def test_an_error_is_in_view_wherever_the_page_is(open_page, shots):
@@ -77,6 +78,22 @@ def test_no_menu_cuts_its_options(open_page):
           const room = menu.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
           return [...menu.options].filter((o) => pen.measureText(o.text).width > room).map((o) => o.text);
         })"""
+    )
+    assert cut == []
+
+
+@pytest.mark.parametrize("mode", ["search the device shown", "I measure my own device"])
+def test_no_button_and_no_empty_field_cuts_its_text(open_page, mode):
+    page = open_page()
+    page.get_by_label(mode).check()
+    expect(page.get_by_role("button", name="use shown cell")).to_be_visible()
+    cut = page.evaluate(
+        """() => [...document.querySelectorAll('.simmore button, .simmore input[placeholder]')].filter((node) => {
+          const pen = document.createElement('canvas').getContext('2d'), style = getComputedStyle(node);
+          pen.font = style.font;
+          const room = node.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+          return node.offsetWidth && pen.measureText(node.placeholder ?? node.innerText).width > room + 1; // rounded
+        }).map((node) => node.outerHTML)"""
     )
     assert cut == []
 

@@ -94,6 +94,47 @@ def test_measuring_by_hand_keeps_the_limit_as_the_command_line_does(app, message
     assert "Nothing is recommended: every measured cell failed." in box.result.value
 
 
+def test_a_suggestion_follows_the_score_the_limit_and_the_strategy(app, message):
+    app.mode.value, box, panel = SUGGEST, app.suggest_box, app.devices[0]
+    box.measured.value = "1462,3.5\n77,2.5\n5,4"
+
+    def is_fresh():
+        shown, box.result.value = box.result.value, ""
+        box.ask.click()
+        return shown == box.result.value and f"Measure next: cell {box._next}" in shown and app.selected == box._next
+
+    panel.limited.value = True
+    assert "Measure next" not in box.result.value  # nothing was asked for
+    box.ask.click()
+    before = box._next
+    app.shared.scores.value = "combined"
+    assert box._next != before and is_fresh()
+    panel.limit_ms.value = 2.75
+    assert "within" in box.result.value and "2.75 ms" in box.result.value and is_fresh()
+    panel.limited.value = False
+    assert "2.75 ms" not in box.result.value and is_fresh()
+    app.mode.value = SEARCH
+    shown = box.result.value
+    app.shared.scores.value = "freerea"
+    assert box.result.value == shown  # not while the field is hidden
+    app.mode.value = SUGGEST
+    assert box.result.value != shown and is_fresh() and message() == ""
+    app.strategy.value = "random"
+    assert is_fresh()
+    app.seed.value = 7
+    assert is_fresh()
+
+
+def test_a_suggestion_that_cannot_be_made_again_is_cleared(app, message):
+    app.mode.value, box = SUGGEST, app.suggest_box
+    box.measured.value = "0,2"
+    box.ask.click()
+    box.measured.value = "0,fast"
+    app.shared.scores.value = "combined"
+    assert "is not a finite number" in message() and "the suggestion was removed" in box.result.value
+    assert box._next is None and box._adding.layout.display == "none"
+
+
 def test_what_is_no_measurement_is_refused_and_not_added(app, message):
     box = app.suggest_box
     box.measured.value = "<script>alert(1)</script>,2"

@@ -16,8 +16,19 @@ def test_the_page_is_one_small_file_that_names_no_other(page_file):
     text = page_file.read_text("utf-8")
     assert page_file.stat().st_size <= MOST_BYTES
     assert "{{" not in text
-    places = re.findall(r"""(?:src|href)=["']([^"']*)""", text)
-    assert all(place.startswith("data:") for place in places)
+    requested = re.findall(r"""src=["']([^"']*)|<link[^>]* href=["']([^"']*)""", text)
+    assert all((source or link).startswith("data:") for source, link in requested)
+
+
+def test_the_page_links_to_paper_repository_binder_and_results(page_file):
+    links = re.findall(r"""<a [^>]*href=["']([^"']*)""", page_file.read_text("utf-8"))
+    for address in (
+        "https://arxiv.org/abs/2504.00663",
+        "https://github.com/simmore/simmore",
+        "https://mybinder.org/v2/gh/simmore/simmore/main?urlpath=voila/render/notebooks/08_explore_devices.ipynb",
+        "https://simmore.github.io/simmore/results.html",
+    ):
+        assert address in links
 
 
 def test_modules_import_only_modules_of_the_page(make_page):

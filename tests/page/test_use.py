@@ -69,6 +69,7 @@ def test_all_texts_call_the_chosen_score_by_its_label(page, name):
     for place in ("#card", "footer", "#up option >> nth=0"):
         assert f"score {chosen.label}" in page.text_content(place)
     assert f"score {chosen.label}" in page.get_attribute("canvas", "aria-label")
+    assert page.get_attribute("#reward", "title") == f"Reward = score {chosen.label} + weight · inverse latency"
     assert chosen.description in page.text_content("footer") and "score p" not in page.text_content("header")
 
 
@@ -99,6 +100,46 @@ def test_ones_own_measurements_are_typed_and_pasted(page, shots):
     page.screenshot(path=shots / "own.png")
 
 
+def test_a_decimal_comma_is_read(page):
+    page.select_option("#device", "own")
+    page.wait_for_selector('#next:has-text("(1 of 10")')
+    add(page, "8,5")
+    assert measured_or_failed(page)[0][1] == "8.5"
+    cells = {
+        "1462; 8,5": [1462, 8.5], "1462;8,5": [1462, 8.5], "1462\t8,5": [1462, 8.5], "1462 8,5": [1462, 8.5],
+        "1462, 8,5": [1462, 8.5], "1462,8": [1462, 8], "1462 ,8": [1462, 8], "1462, 8.5": [1462, 8.5],
+        f"{space.to_string(77)} 8,5": [77, 8.5], f"{space.to_string(77)},8.5": [77, 8.5],
+    }  # fmt: skip
+    read = "async (lines) => { const { cells } = await import('page'); return lines.map((t) => cells.readings(t)[0]); }"
+    assert page.evaluate(read, list(cells)) == list(cells.values())
+
+
+def test_before_a_measurement_no_latency_is_in_ms(page):
+    card, legend = page.locator("#card"), page.locator(".simmore-legend")
+    assert "Best cell h*:" in card.inner_text() and " ms ·" in card.inner_text()
+    assert "best cell h*" in legend.inner_text()
+    page.select_option("#device", "own")
+    page.wait_for_selector('#next:has-text("(1 of 10")')
+    page.wait_for_selector(".simmore-legend:has-text('best cell of a typical device')")
+    assert "Best cell of a typical device:" in card.inner_text()
+    assert "relative latency" in card.inner_text() and " ms" not in card.inner_text()
+    add(page, "failed")
+    assert "relative latency" in card.inner_text()
+    add(page, "8.5")
+    assert "Recommended cell" in card.inner_text() and "8.5 ms" in card.inner_text()
+    page.wait_for_selector(".simmore-legend:has-text('best predicted cell')")
+
+
+def test_results_are_beside_the_page_in_the_site(browser, page_file):
+    context = browser.new_context()
+    page = context.new_page()
+    page.route("**/*", lambda route: route.fulfill(body=page_file.read_text("utf-8"), content_type="text/html"))
+    page.goto("http://site.test/simmore/page/")
+    page.wait_for_selector("canvas[data-drawn]")
+    assert page.evaluate("document.querySelector('#results').href") == "http://site.test/simmore/results.html"
+    context.close()
+
+
 def measured_or_failed(page):
     return [line.split(", ") for line in page.input_value("#readings").splitlines()]
 
@@ -113,6 +154,9 @@ REFUSED = [
     ("#readings", "|none~0|, 3", "Line 1: “|none~0|” is not a cell"),
     ("#readings", "12", "Line 1: a line has a cell and its latency"),
     ("#readings", "12, 0", "Line 1: “0” is not a latency"),
+    ("#readings", "12,8,5", "write “1462; 8,5” or “1462, 8.5”"),
+    ("#readings", "12 8, 5", "write “1462; 8,5” or “1462, 8.5”"),
+    ("#latency", "1,234.5", "“1,234.5” is not a latency"),
 ]
 
 

@@ -373,10 +373,11 @@ class Plane {
     const [low, high] = this.model.get("reward_range").map((r) => r.toFixed(2));
     const searched = this.model.get("trail").length > 0, limited = this.model.get("limit") !== null;
     const explained = document.getElementById("simmore-term-best") !== null;
-    const content = JSON.stringify([low, high, searched, limited, this.zoom !== null, explained]);
+    const best = this.model.get("best_label");
+    const content = JSON.stringify([low, high, searched, limited, this.zoom !== null, explained, best]);
     if (content === this.keyed) return;
     this.keyed = content;
-    const entries = [["★", RED, "best cell h*", "best"], ["━", INK, "Pareto front", "front"]];
+    const entries = [["★", RED, best, "best"], ["━", INK, "Pareto front", "front"]];
     if (searched) entries.push(["★", ORANGE, "start", "start"], ["①", BLUE, "measured", "latency"]);
     if (searched) entries.push(["✕", RED, "recommendation", "recommendation"]);
     if (limited) entries.push(["◯", RED, "highest within the limit", "limit"]);
