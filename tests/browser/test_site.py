@@ -87,6 +87,30 @@ def test_formulas_are_mathml():
     assert text.count("<math") > 20 and not re.search(r"<script[^>]*mathjax", text, re.IGNORECASE)
 
 
+ON_THE_BASELINE = """async () => {
+    await document.fonts.ready;
+    const found = [...document.querySelectorAll('msub')];
+    const bottom = (e) => e.getBoundingClientRect().bottom;
+    const raised = found.filter((e) => bottom(e.children[1]) <= bottom(e.children[0]) + 1);
+    return [found.length, raised.map((e) => e.outerHTML)];
+}"""
+
+
+def test_subscripts_are_below_their_base(visit, site):
+    opened = visit(f"{site}/method.html")
+    opened.page.wait_for_load_state("load")
+    number, raised = opened.page.evaluate(ON_THE_BASELINE)
+    assert number > 20 and raised == []
+
+
+def test_formulas_need_no_font_of_the_machine(visit, site):
+    opened = visit(f"{site}/method.html")
+    opened.page.wait_for_load_state("load")
+    faces = opened.page.evaluate("async () => [...await document.fonts.ready].map((f) => [f.family, f.status])")
+    first = opened.page.evaluate("() => getComputedStyle(document.querySelector('math')).fontFamily.split(',')[0]")
+    assert (first.strip('"'), "loaded") in [(family.strip('"'), status) for family, status in faces]
+
+
 CUT_OFF = """() => {
     const scrolls = (e) => ['auto', 'scroll'].includes(getComputedStyle(e).overflowX);
     const out = [];
