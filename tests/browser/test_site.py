@@ -28,6 +28,7 @@ WIDTHS = (390, 1280)
 OF_THE_THEME = ("Identifier 'THEBE_JS_URL'", "Got invalid theme mode")  # its scripts say so on every page
 FORBIDDEN = (
     r"&lt;Axes|&lt;Figure size|Warning:|Traceback",  # objects, warnings
+    r"output stderr|\bINFO:",  # what a notebook writes to the error stream
     r"(?<![\w.:/])/(?:home|root|tmp|usr|Users|work)/\w",  # paths of a machine
     r"\{\{",  # a value that was not filled in
 )
@@ -48,15 +49,18 @@ def site():
 
 
 class Pictures(HTMLParser):
-    """Images without a text that says what they show."""
+    """Alternative texts of the images, and images without a text that says what they show."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.texts: list[str] = []
         self.nameless: list[str] = []
 
     def handle_starttag(self, tag, attrs):
         found = dict(attrs)
         alt = found.get("alt") or ""
+        if tag == "img":
+            self.texts.append(alt)
         if tag == "img" and (not alt.strip() or alt.endswith((".png", ".svg"))):
             self.nameless.append(found.get("src", ""))
 
@@ -73,6 +77,22 @@ def test_every_image_has_an_alternative_text(name):
     pictures = Pictures()
     pictures.feed((SITE / name).read_text(encoding="utf-8"))
     assert not pictures.nameless
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name.startswith("notebooks/")])
+def test_the_alternative_text_of_a_figure_is_a_whole_sentence_or_caption(name):
+    pictures, captions = Pictures(), Pictures()
+    pictures.feed((SITE / name).read_text(encoding="utf-8"))
+    captions.feed((SITE / "figures.html").read_text(encoding="utf-8"))
+    for text in pictures.texts:
+        assert len(text.split()) >= 5 and (text in captions.texts or text.endswith((".", "?"))), text
+
+
+def test_the_claims_have_whole_headings():
+    text = (SITE / "results.html").read_text(encoding="utf-8")
+    bold = re.findall(r"<strong>(\d\. .*?)</strong>: ", text)
+    assert [each[:2] for each in bold] == [f"{k}." for k in range(1, 10)]
+    assert bold[0].startswith("1. p correlates") and bold[1].startswith("2. The optimum h* depends on the device (")
 
 
 @pytest.mark.parametrize("name", PAGES)
