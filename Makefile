@@ -33,6 +33,8 @@ FIGURES := fig1_devices fig2_profiles fig3_proxy_accuracy fig4_policy fig5_train
   figS2_own_devices fig12_simulated_devices fig14_width fig15_calibration fig16_training fig18_accuracy_lost
 COMPARED := fig7_regret fig8_constrained fig13_distance fig17_disturbances
 SOURCES := $(shell find simmore -type f -not -path '*/__pycache__/*')
+# Only the explorer's notebook imports explorer/, and none imports commands/: a change there executes no other notebook.
+COMPUTING := $(filter-out simmore/explorer/% simmore/commands/%,$(SOURCES))
 MODE := $(BUILD)/mode-$(QUICK)
 
 # papermill's bar belongs on a terminal, not in a log
@@ -65,13 +67,15 @@ endef
 
 notebooks: $(call executed,$(sort $(PAPER) $(COMPARISON) $(EXPLORER))) ## Execute all notebooks, into build/notebooks/
 
-$(BUILD)/notebooks/%.ipynb: notebooks/%.ipynb $(SOURCES) $(MODE) $(READY)figures
+$(BUILD)/notebooks/%.ipynb: notebooks/%.ipynb $(COMPUTING) $(MODE) $(READY)figures
 	@mkdir -p $(@D)
 	@echo "executing $<"
 	@part=$(@D)/.$*.$$$$.ipynb; \
 	$(BIN)/python -m papermill $(BAR) --log-level WARNING --kernel python3 --cwd notebooks \
 	  -p figures "$(if $(filter /%,$(OUT)),$(OUT),$(CURDIR)/$(OUT))" -p quick $(if $(filter 1,$(QUICK)),True,False) \
 	  $< $$part && mv $$part $@
+
+$(call executed,$(EXPLORER)): $(filter simmore/explorer/%,$(SOURCES))
 
 # A quick run does not replace a full one: every notebook runs again when the mode changes.
 $(MODE):

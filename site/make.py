@@ -19,6 +19,7 @@ import nbformat
 import results
 
 HERE = Path(__file__).parent
+LEAST_WORDS = 5  # of an alternative text
 WIDGET = {"application/vnd.jupyter.widget-view+json"}
 FIGURES = {  # what each figure shows: its title, and the alternative text of its image
     "fig1_devices": "The method; latencies of five operations on 18 devices, and the distributions fitted to them",
@@ -95,21 +96,52 @@ def reference(room: str, modules: list[str]) -> str:
 def described(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """A notebook for readers.
 
-    Images have an alternative text: that of the figure, or what was written before. The parameters of this run and
-    progress bars are left out.
+    Images have an alternative text: that of the figure, or a sentence of the paragraph before. The parameters of this
+    run, progress bars and what libraries log are left out. Warnings stay: a test of the site finds them.
     """
-    before = "A figure"
+    before = ""
     notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", ())]
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if not WIDGET & set(output.get("data", {}))]
+            cell.outputs = [output for output in map(unlogged, cell.outputs) if shown(output)]
         if cell.cell_type == "markdown":
-            words = [line.lstrip("# ") for line in cell.source.splitlines() if line.strip() and line[0] not in "$|-<!"]
-            before = re.sub(r"[*`$\\]", "", words[0]) if words else before
+            before = sentence(cell.source) or before
         elif any("image/png" in output.get("data", {}) for output in cell.get("outputs", ())):
             stem = next((stem for stem in FIGURES if f'"{stem}"' in cell.source), None)
             cell.metadata["mystnb"] = {"image": {"alt": FIGURES[stem] if stem else before}}
     return notebook
+
+
+def unlogged(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """An output without what libraries log to the error stream."""
+    if output.get("name") == "stderr":
+        output.text = "".join(line for line in output.text.splitlines(True) if not line.startswith("INFO:"))
+    return output
+
+
+def shown(output: nbformat.NotebookNode) -> bool:
+    """Whether an output is neither a widget nor an empty stream."""
+    return output.get("text") != "" and not WIDGET & set(output.get("data", {}))
+
+
+def sentence(source: str) -> str:
+    """What a Markdown text says last of a picture: a sentence of at least five words from its last paragraph.
+
+    It is the sentence on "the picture" or "the drawing", otherwise the first one. Empty if there is no paragraph.
+    """
+    paragraphs = [part.strip() for part in re.split(r"\n\s*\n", re.sub(r"(?s)<!--.*?-->|\$\$.*?\$\$", "", source))]
+    paragraphs = [re.sub(r"^#.*\n?", "", part, flags=re.MULTILINE) for part in paragraphs]
+    paragraphs = [part for part in paragraphs if part and part[0] not in "|-<!"]
+    if not paragraphs:
+        return ""
+    text = re.sub(r"^\*\*[^*]*\.\*\*", "", paragraphs[-1])  # the label, such as "Table 4.3."
+    text = re.sub(r":$", ".", " ".join(re.sub(r"[*`$\\]", "", text).split()))
+    sentences = re.split(r"(?<!al\.)(?<=[.!?])\s+(?=[^a-z])", text)
+    first = next((k for k, each in enumerate(sentences) if re.match(r"The (picture|drawing)\b", each)), 0)
+    last = first + 1
+    while last < len(sentences) and len(" ".join(sentences[first:last]).split()) < LEAST_WORDS:
+        last += 1
+    return " ".join(sentences[first:last])
 
 
 def main() -> None:

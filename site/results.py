@@ -18,6 +18,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from simmore.experiments import limits
+from simmore.experiments.claims import PAPER, PROJECT
+
 HERE = Path(__file__).parent
 TEMPLATE, README = HERE / "readme.md", HERE.parent / "README.md"
 BUDGET = 10
@@ -30,15 +33,16 @@ PROTOCOLS = {
 STRATEGIES = {
     "expected_improvement": "expected improvement, the default",
     "lut_evolution": "lookup table of the target, then an evolution on it",
-    "controller": "a network reads the history; RL on simulated devices",
-    "controller_supervised": "the same network without RL",
+    "controller": "a network that reads all measurements, trained by reinforcement learning on simulated devices",
+    "controller_supervised": "the controller before reinforcement learning",
     "linear_bound": "Gaussian model of Ξ, confidence bound",
     "paper": "the paper's policy",
-    "paper_blind": "the same, sees no latencies",
-    "controller_blind": "the controller, sees no latencies",
+    "paper_blind": "the paper's policy, shown no latencies in the search",
+    "controller_blind": "the controller, trained and used without latencies",
     "mean_device": "the best cell of the mean known device",
     "random": "random search",
 }
+NUMBERS = {"mean": r"^(?:mean )?(\d+\.\d+)", "worst": r"worst\D*(\d+\.\d+)"}  # in a goal's figure
 THREE = ("expected_improvement", "controller", "paper")
 
 
@@ -47,32 +51,53 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows])
 
 
+def heading(text: str) -> str:
+    """A text with a capital; a symbol at its beginning, such as p, stays as it is."""
+    return text if len(text.split()[0]) == 1 else text[0].upper() + text[1:]
+
+
 def verdicts(figures: Path) -> dict[str, str]:
-    """The nine claims and the goals: tables, counts, and our figure of each as ``claim 6`` or ``goal adaptation``."""
-    claims, goals = (
-        pd.read_csv(figures / f"{name}.csv", dtype=str, keep_default_na=False) for name in ("claims", "goals")
-    )
-    found = {f"claim {row.id}": row.ours for row in claims.itertuples()}
-    found |= {f"goal {row.id}": row.ours for row in goals.itertuples()}
-    short = [[row.id, row.claim, row.paper, row.ours, f"**{row.verdict}**"] for row in claims.itertuples()]
-    found["claims"] = table(["", "claim", "paper", "here", "verdict"], short)
-    full = [
-        f"**{row.id}. {row.claim[0].upper()}{row.claim[1:]}**: {row.verdict}.\n\n"
-        f"- Paper: {row.paper}\n- Here: {row.ours}\n- What is compared: {row.unit}\n- Refuted if: {row.refuted_if}\n"
-        f"- Devices: {row.devices}\n- Data: {row.data}\n"
-        f"- Notebook: [{row.notebook[:2]}](notebooks/{row.notebook}.ipynb)\n"
+    """The nine claims and the goals: tables and counts; means and worst devices of goals as ``mean blind, tables``."""
+    claims, goals = (each.read(figures).replace(r"\*", r"\\*", regex=True) for each in (PAPER, PROJECT))
+    found = {f"goal {row.id}": row.ours for row in goals.itertuples()}
+    for row in goals.itertuples():
+        for name, pattern in NUMBERS.items():
+            if match := re.search(pattern, row.ours):
+                found[f"{name} {row.id}"] = match[1]
+    short = [
+        [row.id, row.claim, row.paper, f"{row.ours}<br>{row.unit}" if row.ours else "", f"**{row.verdict}**"]
         for row in claims.itertuples()
     ]
+    found["claims"] = table(["", "claim", "paper", "here", "verdict"], short)
+    full = []
+    for row in claims.itertuples():
+        facts = {"Paper": row.paper, "Here": row.ours, "What is compared": row.unit, "Refuted if": row.refuted_if}
+        facts |= {"Devices": row.devices, "Data": row.data}
+        facts["Notebook"] = f"[{row.notebook[:2]}](notebooks/{row.notebook}.ipynb)"
+        lines = "\n".join(f"- {name}: {fact}" for name, fact in facts.items() if fact)
+        full.append(f"**{row.id}. {heading(row.claim)}**: {row.verdict}.\n\n{lines}\n")
     found["claims in full"] = "\n".join(full)
     rows = [
-        [f"{row.goal} ({row.unit}; {row.devices})", row.target, row.ours, f"**{row.verdict}**", row.notebook[:2]]
+        [
+            f"{row.goal} ({'; '.join(filter(None, (row.unit, row.devices)))})",
+            *(row.target, row.ours, f"**{row.verdict}**", row.notebook[:2]),
+        ]
         for row in goals.itertuples()
     ]
     found["goals"] = table(["goal", "target", "here", "verdict", "notebook"], rows)
     found["reproduced"] = str((claims["verdict"] == "reproduced").sum())
-    found["blind none mean"] = found["goal blind, no tables"].partition(",")[0]
     found["goals met"], found["goals set"] = str((goals["verdict"] == "met").sum()), str(len(goals))
     return found
+
+
+def within_limits(figures: Path) -> dict[str, str]:
+    """The default search under latency limits: figure 8."""
+    row = limits.overview(pd.read_csv(figures / "data" / "fig8_constrained.csv")).loc[THREE[0]]
+    broken = f"{row['limits broken']:.0f}" if row["limits broken"] else "none"
+    return {
+        "accuracy kept": f"{row['accuracy, kept']:.2f}",
+        "limits broken": f"{broken} of all {len(limits.HELP)} limits",
+    }
 
 
 def regrets(figures: Path) -> dict[str, str]:
@@ -193,7 +218,7 @@ def _worth(figures: Path) -> dict[str, str]:
 
 def values(figures: Path) -> dict[str, str]:
     """Everything that a text may quote, by name."""
-    return {**verdicts(figures), **regrets(figures), **questions(figures), **scores(figures)}
+    return {**verdicts(figures), **within_limits(figures), **regrets(figures), **questions(figures), **scores(figures)}
 
 
 def printed(language: str, block: str, folder: str) -> str:

@@ -1,5 +1,6 @@
 """What `make` runs again. A stand-in for the virtual environment's Python draws figures without executing notebooks."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -71,3 +72,37 @@ def test_quick_figures_never_pass_as_full_ones(make, tmp_path):
 def test_missing_tables_fail_make_data_and_not_the_figures(make):
     assert make("data", "build")[0] == 2
     assert make("tables", "build")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "runs_explorer", "runs_others"),
+    [
+        (None, False, False),
+        ("simmore/commands/output.py", False, False),
+        ("simmore/explorer/app.py", True, False),
+        ("simmore/rl/mdp.py", True, True),
+    ],
+)
+def test_a_change_executes_the_notebooks_that_import_it(make, tmp_path, changed, runs_explorer, runs_others):
+    """Make is asked what it would do, with notebooks that were executed after every change but one."""
+    (tmp_path / "build" / "notebooks").mkdir(parents=True)
+    (tmp_path / "build" / "mode-0").touch()
+    for stem, runs in (("08_explore_devices", runs_explorer), ("01_proxy_accuracy", runs_others)):
+        executed = tmp_path / "build" / "notebooks" / f"{stem}.ipynb"
+        executed.touch()
+        what_if = ["-W", changed] if changed else []
+        assert make(str(executed), "build", "-q", *what_if)[0] == int(runs)
+
+
+def test_only_the_notebook_of_the_explorer_imports_it_and_none_imports_commands():
+    found = {
+        path.stem
+        for path in (ROOT / "notebooks").glob("*.py")
+        if re.search(r"\b(explorer|commands|__main__)\b", "\n".join(code_of(path)))
+    }
+    assert found == {"08_explore_devices"}
+
+
+def code_of(notebook):
+    """The lines of a notebook that are neither text nor comments."""
+    return [line for line in notebook.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]

@@ -52,7 +52,7 @@ def print_search(found: Search, device: str, budget: int, top: int, problem: Pro
     print(f"NATS index    {found.arch}")
     print(f"latency       {found.latency_ms:.4g} ms on {device}")
     for dataset in data.DATASETS:
-        print(f"{dataset:13} {data.accuracy(dataset)[found.arch]:.2f} % validation accuracy")
+        print(f"{dataset:14} {data.accuracy(dataset)[found.arch]:.2f} % validation accuracy")
     print(f"measured      {found.n_measured} of {budget} cells")
     print(f"chosen by     {found.rule_uses}")
     if found.expected_regret is not None:

@@ -30,7 +30,7 @@ MAX_SHARED_LENGTH = 256  # of a text that a pickle uses in several places; an ar
 
 
 class _Refused(Exception):
-    """The name that a pickle asks for and does not get."""
+    """A class or function that a pickle asks for and that is refused."""
 
 
 @contextmanager
@@ -259,7 +259,7 @@ def _carry_out(content: bytes) -> Any:
 
 
 def _exactly(kind: Any, value: Any) -> Any:
-    """The value itself, which is of a kind."""
+    """The value, checked to be of the given kind."""
     if not isinstance(value, kind):
         raise pickle.UnpicklingError(f"a {type(value).__name__} where it cannot be")
     return value

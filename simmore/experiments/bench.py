@@ -1,4 +1,4 @@
-"""Speed and memory: every number of the README's table, measured in one run (``make bench``)."""
+"""Speed and memory: a table whose numbers are all measured in one run (``make bench``)."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from simmore.experiments import limits, prediction
 
 NOT_EVALUATED = "not evaluated"
 NOT_TESTED = "not tested: HELP was not run"
+_MISSING = "missing: "
 ADDITIVE = 0.999  # a table is additive if a sum of operation latencies fits it with at least this R²
 
 _NATS = "NATS-Bench accuracies; own scores"
@@ -47,7 +48,7 @@ class Claim:
     needs
         Devices whose tables the figure is about. If one is missing, the claim is not evaluated.
     devices
-        Name of these devices in the table.
+        Name of these devices in the table; empty if the figure is about no devices.
     refuted_if
         A result that would have refuted a claim of the paper.
     """
@@ -58,7 +59,7 @@ class Claim:
     data: str
     judge: Callable[..., str]
     needs: tuple[str, ...] = ()
-    devices: str = "none"
+    devices: str = ""
     refuted_if: str = ""
 
 
@@ -77,8 +78,8 @@ def _at_most(**limits: float) -> Callable[..., str]:
 
 CLAIMS: dict[int, Claim] = {
     1: Claim(
-        "p correlates with validation accuracy (Fig. 3)", "positive, drawn only",
-        "Spearman (Kendall) on CIFAR-10, CIFAR-100, ImageNet16-120", _NATS,
+        "p correlates with validation accuracy (Fig. 3)", "positive; a figure, no number",
+        "Spearman's ρ on CIFAR-10 (Kendall's τ), CIFAR-100, ImageNet16-120", _NATS,
         lambda lowest, highest: _graded(lowest > 0.5, highest > 0.3),
         refuted_if="at most 0.3 on every data set; partly: at most 0.5 on one",
     ),
@@ -91,8 +92,8 @@ CLAIMS: dict[int, Claim] = {
     ),
     3: Claim(
         "training improves p, inverse latency, latency percentile, unseen accuracy; the return converges (Fig. 5)",
-        "drawn only",
-        "last ten evaluations against the expectation over random cells (percentile, accuracy in %), 95 % over seeds",
+        "a figure, no number",
+        "last ten evaluations minus the mean of random cells; percentile in points, accuracy in %; 95 % over seeds",
         _XI,
         lambda improved, of, drift: _graded(improved == of and drift <= 0.05, improved > 0),
         devices="synthetic",
@@ -100,16 +101,17 @@ CLAIMS: dict[int, Claim] = {
         "evaluations may differ from that of the ten before by more than 5 % of the gain",
     ),
     4: Claim(
-        "from one start the controller goes different ways on different devices (Fig. 6)", "drawn only",
-        "different recommendations from one start; regret of a device's own; of those for the other devices; "
-        "difference, 95 % over devices", _HELP,
+        "from one start the controller goes different ways on different devices (Fig. 6)", "a figure, no number",
+        "different recommendations from one start; regret of the recommendations made on the device; regret of those "
+        "made on the other devices; difference, 95 % over devices", _HELP,
         lambda difference, low: _graded(low > 0, difference > 0),
         devices.TEST_DEVICES, "HELP's test devices",
         refuted_if="own recommendations are no better than the others'; partly: the interval includes 0",
     ),
     5: Claim(
         "at most 10 measurements a device", "≤ 10",
-        "most distinct cells of a search that stops at ten (mean); regret of the recommendation: mean, worst device",
+        "distinct cells of a search that stops at ten, most (mean); regret of the recommendation, mean and worst "
+        "device",
         _HELP,
         lambda most, mean, worst: _graded(most <= 10 and worst < 1, most <= 10 and mean < 1),
         devices.TEST_DEVICES, "HELP's test devices",
@@ -117,30 +119,31 @@ CLAIMS: dict[int, Claim] = {
         "device",
     ),
     6: Claim(
-        "training takes under one GPU hour (RTX 4080)", "< 1",
+        "training takes under one GPU hour (RTX 4080)", "< 1 hour",
         "hours of one CPU core for the stored policy, 500,000 steps", _XI,
         lambda hours: _graded(hours < 1), devices="synthetic", refuted_if="one hour or more",
     ),
     7: Claim(
-        "scoring a network takes about 300 ms on an RTX 4080", "300",
-        "ms per network scored alone on one CPU core: plain implementation, fast one", _NATS,
+        "scoring a network takes about 300 ms on an RTX 4080", "300 ms",
+        "ms per network scored alone on one CPU core, by the plain implementation and by the fast one", _NATS,
         lambda plain_ms, fast_ms: _graded(plain_ms <= 300, fast_ms <= 300),
-        refuted_if="more than 300 in both; partly: in the plain one",
+        refuted_if="more than 300 in both; partly: only the plain one takes more",
     ),
     8: Claim(
-        "LUTs rank real latency poorly (0.6 Kendall)", "0.6",
-        f"Kendall of a LUT; a table is additive if a sum of operation latencies fits it with R² ≥ {ADDITIVE}", _HELP,
+        "LUTs rank real latency poorly (Kendall's τ of 0.6)", "0.6",
+        f"Kendall's τ of a LUT; a table is additive if a sum of operation latencies fits it with R² ≥ {ADDITIVE}",
+        _HELP,
         lambda mean, lowest: _graded(mean <= 0.65, lowest <= 0.65),
         prediction.TEST_DEVICES, "HELP's test devices",
         refuted_if="more than 0.65 on every device that is not additive; partly: in their mean",
     ),
     9: Claim(
-        "HELP reaches about 0.8 Kendall from 10 measurements", "0.8",
-        "Kendall of our mixture of devices from 10 samples, on all cells; on HELP's cells (HELP also reads ten "
+        "HELP reaches a Kendall's τ of about 0.8 from 10 measurements", "0.8",
+        "Kendall's τ of our mixture of devices from 10 samples, on all cells; on HELP's cells (HELP also reads ten "
         "reference latencies)", _HELP,
         lambda: NOT_TESTED,
         (*prediction.TRAIN_DEVICES, *prediction.TEST_DEVICES), "HELP's test devices",
-        refuted_if="cannot be: no figure of HELP is measured here",
+        refuted_if="nothing: HELP was not run",
     ),
 }  # fmt: skip
 
@@ -150,8 +153,8 @@ GOALS: dict[str, Claim] = {
         _REGRET, _HELP, _at_most(mean=0.035, worst=0.15, measured=0.015), _PAPER_DEVICES, _SEVENTEEN,
     ),
     "tables, 5 and 3": Claim(
-        "the same after 5 and after 3 measurements", "≤ 0.065 and ≤ 0.14", _REGRET, _HELP,
-        _at_most(five=0.065, three=0.14), _PAPER_DEVICES, _SEVENTEEN,
+        "the default search with tables, own family left out, after 5 and after 3 measurements",
+        "≤ 0.065 and ≤ 0.14", _REGRET, _HELP, _at_most(five=0.065, three=0.14), _PAPER_DEVICES, _SEVENTEEN,
     ),
     "class left out": Claim(
         "the default search with tables, own class of hardware left out", "≤ 0.05", _REGRET, _HELP,
@@ -162,11 +165,11 @@ GOALS: dict[str, Claim] = {
         _at_most(mean=0.07, worst=0.3, measured=0.03), _PAPER_DEVICES, _SEVENTEEN,
     ),
     "no tables, robust": Claim(
-        "the same by the robust range", "≤ 0.05, worst device ≤ 0.15", _REGRET, _HELP,
+        "the default search without tables, by the robust range", "≤ 0.05, worst device ≤ 0.15", _REGRET, _HELP,
         _at_most(mean=0.05, worst=0.15), _PAPER_DEVICES, _SEVENTEEN,
     ),
     "no tables, 5 and 3": Claim(
-        "the same after 5 and after 3 measurements", "≤ 0.10 and ≤ 0.20", _REGRET, _HELP,
+        "the default search without tables, after 5 and after 3 measurements", "≤ 0.10 and ≤ 0.20", _REGRET, _HELP,
         _at_most(five=0.1, three=0.2), _PAPER_DEVICES, _SEVENTEEN,
     ),
     "blind, tables": Claim(
@@ -183,13 +186,13 @@ GOALS: dict[str, Claim] = {
     ),
     "within a limit": Claim(
         "accuracy within a latency limit, HELP's ten kept limits", "≥ 70.55, 0 of 15 broken",
-        "CIFAR-100 accuracy (%), 10 measurements", _HELP,
+        "CIFAR-100 accuracy in %, 10 measurements", _HELP,
         lambda accuracy, broken: _goal(accuracy >= 70.55 and broken == 0),
         _HELP_LIMITS, "the five devices of HELP's table 4",
     ),
     "better score": Claim(
         "the combined training-free score ranks all cells as accuracy does", "≥ 0.92, 0.925 and 0.905 (p: 0.62)",
-        "Spearman with validation accuracy on CIFAR-10, CIFAR-100, ImageNet16-120", _NATS,
+        "Spearman's ρ with validation accuracy on CIFAR-10, CIFAR-100, ImageNet16-120", _NATS,
         lambda cifar10, cifar100, imagenet: _goal(cifar10 >= 0.92 and cifar100 >= 0.925 and imagenet >= 0.905),
     ),
     "accuracy lost": Claim(
@@ -204,17 +207,18 @@ GOALS: dict[str, Claim] = {
     ),
     "within a limit, combined": Claim(
         "accuracy within a latency limit by the combined score, HELP's ten kept limits; all fifteen",
-        "≥ 71.2 and ≥ 71.6, 0 of 15 broken", "CIFAR-100 accuracy (%), 10 measurements", _HELP,
+        "≥ 71.2 and ≥ 71.6, 0 of 15 broken", "CIFAR-100 accuracy in %, 10 measurements", _HELP,
         lambda kept, everything, broken: _goal(kept >= 71.2 and everything >= 71.6 and broken == 0),
         _HELP_LIMITS, "the five devices of HELP's table 4",
     ),
     "prediction": Claim(
-        "Spearman of predicted latency from 10 random samples, HELP's split", "≥ 0.975 (HELP: 0.932)",
+        "Spearman's ρ of predicted latency from 10 random samples, HELP's split", "≥ 0.975 (HELP: 0.932)",
         "mean over devices", _HELP, lambda spearman: _goal(spearman >= 0.975),
         (*prediction.TRAIN_DEVICES, *prediction.TEST_DEVICES), "HELP's test devices",
     ),
     "prediction across classes": Claim(
-        "the same, with known devices of other classes alone", "≥ 0.95", "mean over devices", _HELP,
+        "Spearman's ρ of predicted latency from 10 random samples, with known devices of other classes alone", "≥ 0.95",
+        "mean over devices", _HELP,
         lambda spearman: _goal(spearman >= 0.95), _PAPER_DEVICES, _SEVENTEEN,
     ),
     "benchmarked runtimes": Claim(
@@ -225,7 +229,7 @@ GOALS: dict[str, Claim] = {
     ),
     "repeatability": Claim(
         "measuring the same random networks at two times gives the same order, in each runtime", "≥ 0.9",
-        "Kendall, all runtimes and precisions that are measured", _OWN,
+        "Kendall's τ, all runtimes and precisions that are measured", _OWN,
         lambda lowest: _goal(lowest >= 0.9), (*data.BENCHMARKED, *data.BLIND), "the benchmarked and the blind runtimes",
     ),
 }  # fmt: skip
@@ -273,12 +277,17 @@ class Table:
         """
         claim = self.entries[key]
         missing = [name for name in claim.needs if name not in set(available)]
-        shown = claim.devices if not missing else f"missing: {', '.join(missing)}"
+        shown = claim.devices if not missing else f"{_MISSING}{', '.join(missing)}"
         verdict = NOT_EVALUATED if missing else claim.judge(**values)
-        facts = {"id": key, "ours": "" if missing else ours, "unit": claim.unit, "refuted_if": claim.refuted_if}
-        facts |= {self.columns[1]: claim.claim, self.columns[2]: claim.target, "verdict": verdict, "devices": shown}
-        facts |= {"data": claim.data, "notebook": notebook}
+        facts = {"id": key, "ours": "" if missing else ours, "verdict": verdict, "devices": shown, "notebook": notebook}
+        facts |= self._texts(claim)
         return {column: facts[column] for column in self.columns}
+
+    def _texts(self, claim: Claim) -> dict[str, str]:
+        """The columns that do not depend on a measurement."""
+        texts = {self.columns[1]: claim.claim, self.columns[2]: claim.target}
+        texts |= {"unit": claim.unit, "refuted_if": claim.refuted_if, "data": claim.data}
+        return {column: text for column, text in texts.items() if column in self.columns}
 
     def enter(self, rows: pd.DataFrame, table: bytes | None = None) -> str:
         """The CSV as text: the rows replace those of an earlier table that have the same notebook or id."""
@@ -291,9 +300,20 @@ class Table:
                 rows = pd.concat([known[~old & known["id"].isin(order)], rows])
         return rows.sort_values("id", key=lambda ids: ids.map(order)).to_csv(index=False, lineterminator="\n")
 
+    def read(self, folder: str | Path) -> pd.DataFrame:
+        """The CSV of a folder. Figures and verdicts are the notebooks'; texts are those of `entries`."""
+        table = pd.read_csv(Path(folder) / self.file, dtype=str, keep_default_na=False)
+        known = {str(key): claim for key, claim in self.entries.items()}
+        for k, key, shown in table[["id", "devices"]].itertuples():
+            if key in known:
+                texts = self._texts(known[key])
+                texts["devices"] = shown if shown.startswith(_MISSING) else known[key].devices
+                table.loc[k, list(texts)] = list(texts.values())
+        return table
+
     def markdown(self, folder: str | Path) -> str:
         """The CSV of a folder as a table in Markdown."""
-        table = pd.read_csv(Path(folder) / self.file, dtype=str, keep_default_na=False)
+        table = self.read(folder)
         table = table.drop(columns="data").assign(
             verdict=[f"**{verdict}**" for verdict in table["verdict"]], notebook=table["notebook"].str[:2]
         )

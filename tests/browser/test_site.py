@@ -28,6 +28,7 @@ WIDTHS = (390, 1280)
 OF_THE_THEME = ("Identifier 'THEBE_JS_URL'", "Got invalid theme mode")  # its scripts say so on every page
 FORBIDDEN = (
     r"&lt;Axes|&lt;Figure size|Warning:|Traceback",  # objects, warnings
+    r"output stderr|\bINFO:",  # what a notebook writes to the error stream
     r"(?<![\w.:/])/(?:home|root|tmp|usr|Users|work)/\w",  # paths of a machine
     r"\{\{",  # a value that was not filled in
 )
@@ -48,15 +49,18 @@ def site():
 
 
 class Pictures(HTMLParser):
-    """Images without a text that says what they show."""
+    """Alternative texts of the images, and images without a text that says what they show."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.texts: list[str] = []
         self.nameless: list[str] = []
 
     def handle_starttag(self, tag, attrs):
         found = dict(attrs)
         alt = found.get("alt") or ""
+        if tag == "img":
+            self.texts.append(alt)
         if tag == "img" and (not alt.strip() or alt.endswith((".png", ".svg"))):
             self.nameless.append(found.get("src", ""))
 
@@ -75,6 +79,22 @@ def test_every_image_has_an_alternative_text(name):
     assert not pictures.nameless
 
 
+@pytest.mark.parametrize("name", [name for name in PAGES if name.startswith("notebooks/")])
+def test_the_alternative_text_of_a_figure_is_a_whole_sentence_or_caption(name):
+    pictures, captions = Pictures(), Pictures()
+    pictures.feed((SITE / name).read_text(encoding="utf-8"))
+    captions.feed((SITE / "figures.html").read_text(encoding="utf-8"))
+    for text in pictures.texts:
+        assert len(text.split()) >= 5 and (text in captions.texts or text.endswith((".", "?"))), text
+
+
+def test_the_claims_have_whole_headings():
+    text = (SITE / "results.html").read_text(encoding="utf-8")
+    bold = re.findall(r"<strong>(\d\. .*?)</strong>: ", text)
+    assert [each[:2] for each in bold] == [f"{k}." for k in range(1, 10)]
+    assert bold[0].startswith("1. p correlates") and bold[1].startswith("2. The optimum h* depends on the device (")
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_every_page_links_to_paper_repository_and_binder(name):
     text = (SITE / name).read_text(encoding="utf-8")
@@ -85,6 +105,30 @@ def test_every_page_links_to_paper_repository_and_binder(name):
 def test_formulas_are_mathml():
     text = (SITE / "method.html").read_text(encoding="utf-8")
     assert text.count("<math") > 20 and not re.search(r"<script[^>]*mathjax", text, re.IGNORECASE)
+
+
+ON_THE_BASELINE = """async () => {
+    await document.fonts.ready;
+    const found = [...document.querySelectorAll('msub')];
+    const bottom = (e) => e.getBoundingClientRect().bottom;
+    const raised = found.filter((e) => bottom(e.children[1]) <= bottom(e.children[0]) + 1);
+    return [found.length, raised.map((e) => e.outerHTML)];
+}"""
+
+
+def test_subscripts_are_below_their_base(visit, site):
+    opened = visit(f"{site}/method.html")
+    opened.page.wait_for_load_state("load")
+    number, raised = opened.page.evaluate(ON_THE_BASELINE)
+    assert number > 20 and raised == []
+
+
+def test_formulas_need_no_font_of_the_machine(visit, site):
+    opened = visit(f"{site}/method.html")
+    opened.page.wait_for_load_state("load")
+    faces = opened.page.evaluate("async () => [...await document.fonts.ready].map((f) => [f.family, f.status])")
+    first = opened.page.evaluate("() => getComputedStyle(document.querySelector('math')).fontFamily.split(',')[0]")
+    assert (first.strip('"'), "loaded") in [(family.strip('"'), status) for family, status in faces]
 
 
 CUT_OFF = """() => {

@@ -105,6 +105,28 @@ def test_the_readmes_tables_have_a_heading_and_a_row_an_entry(tmp_path):
     assert lines[10].startswith(f"| class left out | {claim} | ≤ 0.05 | 0.06 |")
 
 
+def test_texts_are_those_of_the_code_and_figures_those_of_the_notebooks(tmp_path):
+    results = record.Recorder("04", tmp_path, seed=0, quick=False)
+    results.claim(4, "0.1; 0.3; 0.2", ["raspi4"], difference=0.2, low=0.1)
+    results.claim(6, "0.04", hours=0.04)
+    file = tmp_path / "claims.csv"
+    file.write_text(file.read_text().replace("hours of one CPU core", "an earlier text").replace("< 1 hour", "< 1"))
+    found = claims.PAPER.read(tmp_path).set_index("id")
+    assert found.loc["6", ["paper", "ours", "unit", "verdict"]].tolist() == [
+        "< 1 hour", "0.04", claims.CLAIMS[6].unit, "reproduced",
+    ]  # fmt: skip
+    assert found.loc["4", "devices"].startswith("missing: ") and found.loc["4", "verdict"] == "not evaluated"
+    assert "an earlier text" not in claims.markdown(tmp_path)
+
+
+def test_every_text_can_be_read_alone():
+    for table_ in claims.TABLES:
+        for key, claim in table_.entries.items():
+            assert not claim.claim.startswith("the same"), key
+            assert claim.devices != "none" and bool(claim.devices) >= bool(claim.needs), key
+            assert len(claim.unit.split()) >= 3, key
+
+
 def test_random_cells_by_hand_and_by_chance():
     """A training curve of a policy of random cells, on one device: means over all cells."""
     score = np.linspace(0, 1, space.N_ARCHS)
