@@ -29,7 +29,7 @@
 #
 # - *noise*: $\varepsilon$ is standard normal, and $\sigma$ is the amount of noise;
 # - *drift*: the machine slows down, so that the tenth cell appears slower by the share $a$;
-# - *timer*: latencies are multiples of a step $\delta$, which is a share of the mean latency of the device;
+# - *timer*: a timer shows whole numbers of steps $\delta$, which is a share of the mean latency of the device;
 # - *failing cells*: a random share of all cells does not run, and cannot be recommended.
 #
 # The recommendation is judged by the undisturbed latencies, as normalised regret (notebook 04).
@@ -61,7 +61,8 @@ rng, table = np.random.default_rng(seed), devices.whole_table(tested[0])
 cells = rng.choice(np.flatnonzero(np.isfinite(table)), 10, replace=False)
 disturbed = {kind: robustness.Disturbed(table, kind, max(amounts), rng)
              for kind, amounts in robustness.DISTURBANCES.items()}  # fmt: skip
-measured = {kind: [float(device.latency_ms(arch)) for arch in cells] for kind, device in disturbed.items()}
+measured = {kind: [device.unit_ms * float(device.latency_ms(arch)) for arch in cells]
+            for kind, device in disturbed.items()}  # fmt: skip
 figure = plots.disturbances(table[cells], measured)
 
 # %% [markdown]

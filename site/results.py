@@ -64,10 +64,7 @@ def verdicts(figures: Path) -> dict[str, str]:
         for name, pattern in NUMBERS.items():
             if match := re.search(pattern, row.ours):
                 found[f"{name} {row.id}"] = match[1]
-    short = [
-        [row.id, row.claim, row.paper, f"{row.ours}<br>{row.unit}" if row.ours else "", f"**{row.verdict}**"]
-        for row in claims.itertuples()
-    ]
+    short = [[row.id, row.claim, row.paper, row.ours, f"**{row.verdict}**"] for row in claims.itertuples()]
     found["claims"] = table(["", "claim", "paper", "here", "verdict"], short)
     full = []
     for row in claims.itertuples():

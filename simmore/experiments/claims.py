@@ -115,8 +115,8 @@ CLAIMS: dict[int, Claim] = {
         _HELP,
         lambda most, mean, worst: _graded(most <= 10 and worst < 1, most <= 10 and mean < 1),
         devices.TEST_DEVICES, "HELP's test devices",
-        refuted_if="more than ten cells, or a mean regret of 1 or more (ten random cells); partly: 1 or more on one "
-        "device",
+        refuted_if="more than ten cells, or a mean regret of 1 or more (the best of ten random cells); partly: "
+        "1 or more on one device",
     ),
     6: Claim(
         "training takes under one GPU hour (RTX 4080)", "< 1 hour",

@@ -40,8 +40,11 @@ class Disturbed:
 
     Attributes
     ----------
-    truth_ms
-        Latencies that recommendations are judged by, ``(cells,)`` in ms: infinite for a cell that fails.
+    truth
+        Latencies that recommendations are judged by, ``(cells,)`` in the unit of the device: infinite for a cell that
+        fails.
+    unit_ms
+        The unit of the device in ms: the step of a timer, because a timer shows whole numbers; otherwise 1.
     """
 
     name = "disturbed"
@@ -49,17 +52,17 @@ class Disturbed:
     def __init__(self, table_ms: NDArray[np.float64], kind: str, amount: float, rng: np.random.Generator) -> None:
         self._kind, self._amount, self._rng, self._measured = kind, amount, rng, 0
         fails = rng.random(len(table_ms)) < (amount if kind == "failing" else 0)
-        self.truth_ms = np.where(fails, np.inf, table_ms)
-        self._step = amount * float(np.nanmean(table_ms))
+        self.unit_ms = amount * float(np.nanmean(table_ms)) if kind == "timer" else 1.0
+        self.truth = np.where(fails, np.inf, table_ms) / self.unit_ms
 
     def latency_ms(self, archs: ArrayLike) -> NDArray[np.float64]:
-        latency = self.truth_ms[np.asarray(archs)]
+        latency = self.truth[np.asarray(archs)]
         if self._kind == "noise":
             latency = latency * np.exp(self._amount * self._rng.standard_normal(latency.shape))
         elif self._kind == "drift":
             latency = latency * (1 + self._amount) ** (self._measured / (BUDGET - 1))
         elif self._kind == "timer":
-            latency = np.maximum(np.round(latency / self._step), 1) * self._step
+            latency = np.maximum(np.round(latency), 1)
         self._measured += latency.size
         return np.asarray(latency)
 
@@ -103,6 +106,6 @@ def _searches(
         measure(session, disturbed)
         ranked = recommendation.ranked(rule, session.problem, session.history)
         # where nothing ran, the search is no better than random
-        regret = float(normalised_regret(reward(problem.score, disturbed.truth_ms), ranked[0])) if ranked else 1.0
+        regret = float(normalised_regret(reward(problem.score, disturbed.truth), ranked[0])) if ranked else 1.0
         rows.append((kind, amount, name, device.name, k, regret))
     return rows

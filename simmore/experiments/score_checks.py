@@ -202,7 +202,7 @@ def leave_one_out(dataset: str, tested: Sequence[devices.Device]) -> pd.DataFram
     pandas.DataFrame
         ``dataset``; ``without``; ``spearman`` with validation accuracy; ``regret`` of the cell that is optimal for a
         device under the remaining score, in the reward with normalised validation accuracy instead of p, normalised
-        (0: the best cell, 1: random search), mean over the devices; ``accuracy`` of that cell in %.
+        (0: the best cell, 1: the best of ten random cells), mean over the devices; ``accuracy`` of that cell in %.
     """
     terms = {name: proxies.normalise(data.scores(dataset)[name]) for name in TERMS}
     accuracy = data.accuracy(dataset)

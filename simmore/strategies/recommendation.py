@@ -30,7 +30,7 @@ class Recommendation(NamedTuple):
     arch
         NATS index of a measured cell.
     expected_regret
-        Normalised regret that the rule expects: 0 is the best cell, 1 is what ten random cells give on average. Under a
+        Normalised regret that the rule expects: 0 is the best cell, 1 the best of ten random cells on average. Under a
         latency limit, the expected loss of score. None if the rule has no estimate.
     """
 

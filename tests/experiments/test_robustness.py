@@ -6,6 +6,7 @@ import pytest
 from simmore import devices
 from simmore.experiments import robustness
 from simmore.experiments.robustness import Disturbed
+from simmore.models.readings import resolution
 from simmore.strategies import Problem
 
 TABLE = devices.all_operation_counts() @ [1.0, 2.0, 3.0, 9.0, 4.0]
@@ -28,15 +29,17 @@ def test_drift_slows_the_tenth_cell_by_its_amount():
 
 
 def test_a_timer_shows_whole_steps_and_never_nothing():
-    shown = disturbed("timer", 0.2).latency_ms(CELLS) / (0.2 * TABLE.mean())
-    np.testing.assert_allclose(shown, np.round(shown))
-    assert shown.min() >= 1 and len(np.unique(shown)) < 15
+    device = disturbed("timer", 0.2)
+    shown = device.latency_ms(CELLS)
+    assert device.unit_ms == pytest.approx(0.2 * TABLE.mean()) and resolution(shown) == 1  # which a search recognises
+    assert shown.min() == 1 and len(np.unique(shown)) < 15
+    assert np.abs(shown * device.unit_ms - TABLE)[shown > 1].max() <= device.unit_ms / 2
 
 
 def test_a_share_of_the_cells_fails_and_cannot_be_the_answer():
     device = disturbed("failing", 0.3)
-    assert np.isinf(device.truth_ms).mean() == pytest.approx(0.3, abs=0.01)
-    assert (np.isinf(device.latency_ms(CELLS)) == np.isinf(device.truth_ms)).all()
+    assert np.isinf(device.truth).mean() == pytest.approx(0.3, abs=0.01)
+    assert (np.isinf(device.latency_ms(CELLS)) == np.isinf(device.truth)).all()
 
 
 def test_every_disturbance_is_searched_from_the_same_starts(monkeypatch):

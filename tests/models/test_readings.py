@@ -6,7 +6,7 @@ import pytest
 from simmore import devices, proxies, space
 from simmore.experiments import comparison
 from simmore.models import Knowledge, implausible
-from simmore.models.posterior import Posterior
+from simmore.models.posterior import Posterior, Sampler
 from simmore.models.readings import TOO_FAST, TOO_SLOW, resolution
 from simmore.strategies import BEST, History, Problem, Session, catalogue, recommendation, run
 from simmore.strategies.recommendation import ExpectedRange
@@ -71,6 +71,15 @@ def test_a_table_in_whole_microseconds_or_another_unit_is_searched_as_well(measu
     before = mean_regret(BEST, table, "gold_6226")
     for other in (np.round(1e3 * table), 1e-3 * table, 1e3 * table, 1e6 * table):
         assert mean_regret(BEST, other, "gold_6226") <= before + 0.05
+
+
+def test_a_coarse_timer_does_not_make_a_launch_bound_device_a_phone_with_spikes():
+    table = 8 + devices.all_operation_counts() @ [0.0, 0.3, 1.0, 1.2, 0.6]  # the fastest cell takes 0.7 of the mean
+    table *= 12.5 / table.mean()
+    archs = np.random.default_rng(0).choice(len(table), 10, replace=False)
+    sampler = Sampler(Knowledge().simulated, np.arange(10), n=384, rng=np.random.default_rng(0))
+    exact, rounded = (np.median(sampler.condition(archs, y).range_ms) for y in (table[archs], np.round(table[archs])))
+    assert rounded == pytest.approx(exact, rel=0.25)
 
 
 # readings that cannot be right
