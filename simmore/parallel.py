@@ -57,9 +57,8 @@ def unordered(
     MissingPackage
         If an address is given, but ``distributed`` is not installed.
     ConnectionError
-        If no scheduler answers at the address, or the connection to it is lost.
-    distributed.KilledWorker
-        If a task ends four workers. The tasks of a worker that dies otherwise go to other workers.
+        If no scheduler answers at the address, the connection to it is lost, or a task ends four workers. The tasks of
+        a worker that dies otherwise go to other workers.
     """
     address = dask or os.environ.get("SIMMORE_DASK")
     if not tasks:
@@ -89,6 +88,11 @@ def unordered(
                 raise ConnectionError(
                     f"the Dask scheduler at {address!r} went away ({error.reason}): start it again, and then this "
                     "command; finished parts are kept"
+                ) from error
+            except distributed.scheduler.KilledWorker as error:
+                raise ConnectionError(
+                    f"the workers of the Dask scheduler at {address!r} end while they work: their "
+                    f"logs say why, for example a lack of memory; finished parts are kept ({error})"
                 ) from error
             yield result
             future.release()  # frees the cluster's memory

@@ -135,7 +135,7 @@ def search_live(
             "merit": hashlib.sha256(session.problem.merit.tobytes()).hexdigest(),
         }
         journal = _journal(settings, out)
-        known, device.confirmed = read_kept(journal, _measurements) or ([], set())
+        known, device.confirmed = read_kept(journal, partial(_measurements, checked)) or ([], set())
         device.measurements |= {one.arch: one for one in known}
         session.history.confirmed |= device.confirmed
 
@@ -180,10 +180,19 @@ def _journal(settings: dict[str, Any], beside: Path | None) -> Path:
     return file
 
 
-def _measurements(content: bytes) -> tuple[list[Measurement], set[int]]:
-    """Measurements of an interrupted search, from its journal, and the cells that are confirmed."""
+def _measurements(checked: Measurement, content: bytes) -> tuple[list[Measurement], set[int]]:
+    """Measurements of an interrupted search on the checked machine, from its journal, and the cells that are confirmed.
+
+    Raises
+    ------
+    ValueError
+        If a measurement is of another machine, or a confirmed cell is not measured.
+    """
     journal = json.loads(content)
-    return [Measurement(**row) for row in journal["measurements"]], set(journal["confirmed"])
+    found, confirmed = [Measurement(**row) for row in journal["measurements"]], set(journal["confirmed"])
+    if not confirmed <= {one.arch for one in found} or any(one.machine != checked.machine for one in found):
+        raise ValueError("it has measurements of another machine, or confirmed cells without a measurement")
+    return found, confirmed
 
 
 @contextlib.contextmanager

@@ -36,6 +36,7 @@ from simmore.hardware import cores, timing
 from simmore.hardware.cores import CannotMeasure
 from simmore.hardware.layers import N_CLASSES, SIZE
 from simmore.hardware.runtimes import RUNTIMES, Configuration, Image, Network
+from simmore.space import N_ARCHS
 
 REFERENCE = 4317  # the cell of 1×1 convolutions alone: its network shows the machine's speed
 LIMIT_SECONDS = 120.0  # for one cell; `torch.compile` takes half a minute
@@ -81,6 +82,13 @@ class Measurement:
     host: str = ""
     processor: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what no measurement has: a journal may be damaged."""
+        if self.arch not in range(N_ARCHS):
+            raise ValueError(f"{self.arch!r} is no cell of the search space")
+        if not self.latency_ms > 0 or self.reference_ms <= 0:
+            raise ValueError(f"cell {self.arch}: {self.latency_ms!r} ms and {self.reference_ms!r} ms are no latencies")
 
     @property
     def doubtful(self) -> bool:
