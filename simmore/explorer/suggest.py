@@ -78,7 +78,7 @@ def measurements(text: str) -> tuple[list[tuple[int, float]], tuple[str, ...]]:
     if not rows:
         return [], ()
     first = rows.splitlines()[0]
-    separator = next((each for each in ";\t," if each in first), "\t")
+    separator = _separator(first)
     if separator == "\t":
         rows = re.sub(r"[ \t]+", "\t", rows)
     headed = "arch" in first.lower()
@@ -98,6 +98,13 @@ def measurements(text: str) -> tuple[list[tuple[int, float]], tuple[str, ...]]:
             raise DataError(plain(error)) from None
         notes = tuple(plain(each.message) for each in caught if issubclass(each.category, InputWarning))
     return list(zip(archs.tolist(), latency_ms.tolist(), strict=True)), notes
+
+
+def _separator(first: str) -> str:
+    """What separates the columns of a row; a tab for blanks. In ``1462 3,5`` the comma is a decimal comma."""
+    if re.search(r"[^\s,;][ \t]+\d+,\d", first):
+        return "\t"
+    return next((each for each in ";\t," if each in first), "\t")
 
 
 def suggest(text: str, problem: Problem, strategy: str, *, start: str = "", seed: int = 0) -> Suggestion:
@@ -184,8 +191,9 @@ class SuggestBox:
         if self._next is None or not text:
             return
         before = self.measured.value.strip() or _HEADER.format(",")
-        separator = next((each for each in ";\t," if each in before.splitlines()[0]), " ")
-        line = f"{self._next}{separator}{text.replace(',', '.')}"
+        separator = _separator(before.splitlines()[0])
+        decimal = "," if separator != "," and "," in before else "."  # as in the rows before
+        line = f"{self._next}{separator}{re.sub('[.,]', decimal, text)}"
         with Refusals(self._shared):
             measurements(f"{before}\n{line}")
             self.measured.value, self.latency.value = f"{before}\n{line}", ""

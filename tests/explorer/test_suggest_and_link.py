@@ -57,6 +57,18 @@ def test_measuring_by_hand_gives_the_cells_of_the_command_line(app, tmp_path):
     assert app.selected == box._next and f"cell {box._next}" in app.card.value
 
 
+@pytest.mark.parametrize("typed", ["7,25", "7.25"])
+@pytest.mark.parametrize("rows", ["0;12,5\n1462;3,5", "0 12.5\n1462 3.5", "0,12.5\n1462,3.5", "0 12,5\n1462 3,5"])
+def test_a_latency_is_added_in_the_notation_of_the_rows_before(app, rows, typed):
+    app.mode.value, box = SUGGEST, app.suggest_box
+    box.measured.value = rows
+    box.ask.click()
+    added = box._next
+    box.latency.value = typed
+    box.add.click()
+    assert measurements(box.measured.value)[0] == [*MEASURED[:2], (added, 7.25)]
+
+
 def cells_shown(box):
     """The next cell and the recommendation in the explorer."""
     return [str(box._next), re.search(r"<b>cell (\d+)</b>, ", box.result.value)[1]]
