@@ -101,8 +101,8 @@ def search(
     Warns
     -----
     InputWarning
-        If the latency limit is outside the range of a table, for example because it is in seconds; for a CSV, if
-        something was ignored, combined or assumed.
+        If no cell of a table keeps the latency limit, fewer than 1 % do, or every cell does, for example because it is
+        in seconds; for a CSV, if something was ignored, combined or assumed.
 
     Examples
     --------
@@ -123,17 +123,20 @@ def search(
 
 
 def check_limit(device: Device, max_latency_ms: float | None) -> None:
-    """Warn if no cell of a table is within a latency limit, or if every cell is."""
+    """Warn if no cell of a table is within a latency limit, if fewer than 1 % are, or if every cell is."""
     if max_latency_ms is None or not isinstance(device, devices.TableDevice | devices.AdditiveDevice):
         return
     latency_ms = devices.whole_table(device)
     latency_ms = latency_ms[np.isfinite(latency_ms)]
     low, high = latency_ms.min(), latency_ms.max()
-    if low <= max_latency_ms < high:
+    n_kept = int((latency_ms <= max_latency_ms).sum())
+    if 0.01 * len(latency_ms) <= n_kept < len(latency_ms):
         return
-    what = "no cell keeps it" if max_latency_ms < low else "every cell keeps it"
+    where, what = "outside", "every cell keeps it" if n_kept else "no cell keeps it"
+    if 0 < n_kept < len(latency_ms):
+        where, what = "at the lower end of", f"few cells keep it, {n_kept:,} of {len(latency_ms):,}"
     warnings.warn(
-        f"the limit of {max_latency_ms:g} ms is outside the latencies of {device.name}, {low:.4g} to {high:.4g} ms: "
+        f"the limit of {max_latency_ms:g} ms is {where} the latencies of {device.name}, {low:.4g} to {high:.4g} ms: "
         f"{what}; check that both are in ms.",
         InputWarning,
         stacklevel=3,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 
 from simmore.commands.options import Dataset, Json, MaxLatency, MaxParams, Score, Seed, Strategy, Top, Weight, whole
 from simmore.commands.search import make_problem
+from simmore.errors import InputWarning
 
 
 def suggest_command(
@@ -51,6 +53,7 @@ def suggest_command(
     elif measured is not None and not (measured.is_file() and not measured.stat().st_size):
         archs, latency = data.measured_csv(measured)
         known = list(zip(archs.tolist(), latency.tolist(), strict=True))
+        _check_limit(latency[latency < float("inf")], problem.max_latency_ms)
     budget = max(BUDGET, len({arch for arch, _ in known}) + batch)
     session = Session(strategy, problem, measured=known, budget=budget, start=start or None, seed=seed)
     cells = session.ask_batch(batch)
@@ -67,6 +70,22 @@ def suggest_command(
         unused = ", which is not used: cells have been measured" if known else ""
         print(f"start         {output.cell_text(session.start)}{unused}")
     _print(cells, files, found, session, top)
+
+
+def _check_limit(latency_ms: Any, max_latency_ms: float | None) -> None:
+    """Warn if a limit is far from all measured latencies, for example because it is in seconds."""
+    if max_latency_ms is None or not len(latency_ms):
+        return
+    low, high = latency_ms.min(), latency_ms.max()
+    if low / 10 <= max_latency_ms <= 10 * high:
+        return
+    where = "below" if max_latency_ms < low else "above"
+    warnings.warn(
+        f"the limit of {max_latency_ms:g} ms is more than 10 times {where} all measured latencies, "
+        f"{low:.4g} to {high:.4g} ms; check that both are in ms.",
+        InputWarning,
+        stacklevel=2,
+    )
 
 
 def _print(cells: list[int], files: dict[int, list[str]], found: Any, session: Any, top: int) -> None:

@@ -7,7 +7,8 @@
   mean the same.
 - The file need not hold all cells. Several rows of a cell are combined by the median of their finite latencies.
 - Columns are separated by commas, semicolons or tabs. Decimals have a point, or a comma where that is not the
-  separator. The text is UTF-8, plain or compressed by gzip.
+  separator. A file whose commas may all separate thousands, as in ``1,000``, is refused. The text is UTF-8, plain or
+  compressed by gzip.
 
 An `InputWarning` says what was ignored, combined or assumed. Anything else is refused with the row and what to do.
 """
@@ -236,6 +237,15 @@ def _milliseconds(file: Path, table: _Table, notes: list[str]) -> list[float]:
             f"{points[0].latency[:40]!r} have a comma and a point: write all decimals with a point, and no separator "
             "of thousands."
         )
+    thousands = [row for row in commas if re.fullmatch(r"[1-9][0-9]{0,2},[0-9]{3}", row.latency)]
+    if thousands:
+        first = f"row {thousands[0].line}: the comma in the latency {thousands[0].latency!r}"
+        if len(thousands) == len(commas):
+            raise DataError(
+                f"{file}, {first} may be a decimal comma or separate thousands: write decimals with a point, and no "
+                "separator of thousands."
+            )
+        notes.append(f"{first} is read as a decimal point, because other rows have decimal commas")
     if empty := sum(not row.latency for row in rows):
         notes.append(
             f"{_count(empty, 'row has', 'rows have')} no latency, which means that the cell failed; leave out cells "
@@ -243,20 +253,21 @@ def _milliseconds(file: Path, table: _Table, notes: list[str]) -> list[float]:
         )
     found = []
     for row in rows:
-        text = row.latency.replace(",", ".") if commas else row.latency
         try:
-            found.append(_latency(text, _MS_PER_UNIT[table.unit]))
+            found.append(_latency(row.latency, _MS_PER_UNIT[table.unit], "," if commas else "."))
         except ValueError as error:
             raise DataError(f"{file}, row {row.line}: {error}.") from None
     return found
 
 
-def _latency(text: str, ms_per_unit: float) -> float:
+def _latency(text: str, ms_per_unit: float, point: str) -> float:
     """Latency in ms from a field, inf for a cell that failed; a ValueError says what is wrong with it."""
     if text.lower() in _FAILED:
         return math.inf
     try:
-        value = float(text) if "_" not in text else math.nan  # Python reads 1_000, but a table does not mean it
+        value = (
+            float(text.replace(point, ".")) if "_" not in text else math.nan
+        )  # Python reads 1_000, but a table does not mean it
     except ValueError:
         value = math.nan
     if value == -1:

@@ -15,6 +15,7 @@ import pickle
 import pickletools
 import re
 import struct
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +26,10 @@ import numpy as np
 
 from simmore.errors import DataError
 
-MAX_STEPS = 6_000_000  # of a pickle: at most 72 bytes each; HW-NAS-Bench's has at most 4.5 million
+MAX_STEPS = 6_000_000  # of a pickle; HW-NAS-Bench's has at most 4.5 million
+MAX_BYTES = 240_000_000  # of all that the steps build; the stack of 6 million steps and a file of 110 MB add to it
+MAX_ARGUMENT = 1_000_000  # bytes of one text or array: one wide character makes Python store a text in fourfold size
+MAX_NUMBER_KEYS = 20_000  # Python's hashes of numbers can be made to collide; a file of NATS-Bench has 7,474
 MAX_SHARED_LENGTH = 256  # of a text that a pickle uses in several places; an architecture's string has 95 characters
 
 
@@ -171,8 +175,8 @@ def untrusted_loads(content: bytes, file: str | Path = "the pickle") -> Any:
     Raises
     ------
     DataError
-        If the pickle asks for another class or function, which is named, if it is not such a tree, if it has more than
-        `MAX_STEPS`, or if it is truncated or altered.
+        If the pickle asks for another class or function, which is named, if it is not such a tree, if it exceeds one
+        of the bounds `MAX_STEPS`, `MAX_BYTES`, `MAX_ARGUMENT` and `MAX_NUMBER_KEYS`, or if it is truncated or altered.
 
     Notes
     -----
@@ -184,8 +188,42 @@ def untrusted_loads(content: bytes, file: str | Path = "the pickle") -> Any:
         return _carry_out(content)
 
 
+class _Used:
+    """What the steps of a pickle have used of the bounds so far."""
+
+    def __init__(self) -> None:
+        self.n_bytes = 0
+        self.n_number_keys = 0
+
+    def add(self, n_bytes: int) -> None:
+        """Count bytes."""
+        self.n_bytes += n_bytes
+        if self.n_bytes > MAX_BYTES:
+            raise pickle.UnpicklingError(f"its content takes more than {MAX_BYTES // 10**6} MB")
+
+    def new(self, value: Any) -> Any:
+        """The value itself, counted."""
+        self.add(sys.getsizeof(value))
+        return value
+
+    def keys(self, values: list[Any]) -> list[Any]:
+        """The values themselves, counted: scalars or tuples of scalars, as hashing a nested tuple might never end."""
+        self.add(48 * len(values))  # places in a table
+        for value in values:
+            if type(value) is tuple and _SCALARS.issuperset(map(type, value)):
+                self.n_number_keys += len(value)
+            elif type(value) not in _SCALARS:
+                raise pickle.UnpicklingError("a nested key")
+            elif type(value) not in (str, bytes):
+                self.n_number_keys += 1
+        if self.n_number_keys > MAX_NUMBER_KEYS:
+            raise pickle.UnpicklingError(f"more than {MAX_NUMBER_KEYS:,} numbers in keys")
+        return values
+
+
 def _carry_out(content: bytes) -> Any:
     """The value that the steps of a pickle build."""
+    used = _Used()
     stack: list[Any] = []
     marks: list[int] = []
     shared: dict[int, Any] = {}  # what later steps may use again; containers are left out
@@ -201,10 +239,11 @@ def _carry_out(content: bytes) -> Any:
         if name in _VALUES:
             if type(argument) is int and not -(2**63) <= argument < 2**63:
                 raise pickle.UnpicklingError("an integer of more than 64 bits")
-            stack.append(argument)
+            stack.append(used.new(argument))
         elif name in _PUTS:
             value = stack[-1]
             if len(value) <= MAX_SHARED_LENGTH if type(value) in (str, bytes) else isinstance(value, _STAND_INS):
+                used.add(120)  # an entry of `shared` and its number
                 shared[n_memoized if argument is None else argument] = value
             n_memoized += 1
             if argument is not None and argument > len(content):
@@ -214,27 +253,27 @@ def _carry_out(content: bytes) -> Any:
                 raise pickle.UnpicklingError("a container or a long text in several places")
             stack.append(shared[argument])
         elif name in _NEW:
-            stack.append(_NEW[name]())
+            stack.append(used.new(_NEW[name]()))
         elif name == "MARK":
             marks.append(len(stack))
         elif name in ("SETITEM", "SETITEMS", "DICT"):
             items = since_mark() if name != "SETITEM" else [stack.pop(-2), stack.pop()]
             if name == "DICT":
-                stack.append({})
-            _exactly(dict, stack[-1]).update(zip(_keys(items[::2]), items[1::2], strict=True))
+                stack.append(used.new({}))
+            _exactly(dict, stack[-1]).update(zip(used.keys(items[::2]), items[1::2], strict=True))
         elif name in ("APPEND", "APPENDS"):
             items = since_mark() if name == "APPENDS" else [stack.pop()]
             _exactly(list, stack[-1]).extend(items)
         elif name == "ADDITEMS":
             items = since_mark()
-            _exactly(set, stack[-1]).update(_keys(items))
+            _exactly(set, stack[-1]).update(used.keys(items))
         elif name == "LIST":
-            stack.append(since_mark())
+            stack.append(used.new(since_mark()))
         elif name == "TUPLE":
-            stack.append(tuple(since_mark()))
+            stack.append(used.new(tuple(since_mark())))
         elif name in _SHORT_TUPLES:
             length = _SHORT_TUPLES[name]
-            stack[-length:] = [tuple(stack[-length:])]
+            stack[-length:] = [used.new(tuple(stack[-length:]))]
         elif name in ("GLOBAL", "STACK_GLOBAL", "INST"):
             wanted = argument if name != "STACK_GLOBAL" else " ".join([stack.pop(-2), stack.pop()])
             if wanted not in _NAMES or name == "INST":
@@ -244,7 +283,7 @@ def _carry_out(content: bytes) -> Any:
             arguments, function = _exactly(tuple, stack.pop()), stack.pop()
             if not any(function is known for known in _NAMES.values()):
                 raise pickle.UnpicklingError("a call of something that is no function")
-            stack.append(function(*arguments))
+            stack.append(used.new(function(*arguments)))
         elif name == "BUILD":
             state = _exactly(tuple, stack.pop())
             stack[-1] = _exactly((_NumberType, _EmptyArray), stack[-1]).build(state)
@@ -265,17 +304,23 @@ def _exactly(kind: Any, value: Any) -> Any:
     return value
 
 
-def _keys(values: list[Any]) -> list[Any]:
-    """The values themselves, which are scalars or tuples of scalars: hashing a nested tuple might never end."""
-    if not all(type(value) in _SCALARS or (type(value) is tuple and _SCALARS.issuperset(map(type, value)))
-               for value in values):  # fmt: skip
-        raise pickle.UnpicklingError("a nested key")
-    return values
+class _Arguments(io.BytesIO):
+    """The bytes of a pickle, for the arguments of its steps, which are refused where they are long."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """At most `MAX_ARGUMENT` bytes."""
+        if size is None or not 0 <= size <= MAX_ARGUMENT:
+            raise pickle.UnpicklingError(f"a text or array of more than {MAX_ARGUMENT:,} bytes")
+        return super().read(size)
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """A line, cut off at `MAX_ARGUMENT` bytes."""
+        return super().readline(MAX_ARGUMENT)
 
 
 def _steps(content: bytes) -> Iterator[tuple[str, Any]]:
     """Name and argument of each step of a pickle, like `pickletools.genops`, but bounded and three times as fast."""
-    stream, position = io.BytesIO(content), 0
+    stream, position = _Arguments(content), 0
     for _ in range(MAX_STEPS):
         code = content[position]
         position += 1

@@ -286,13 +286,13 @@ def _download(name: str, table: Table) -> Path:
 
 
 def _no_connection(error: Exception) -> bool:
-    """Whether a host refuses connections, does not answer or has no address, unlike one that drops a connection."""
+    """Whether a host cannot be connected to, unlike one that drops a connection or is slow to send a file."""
     import requests
     import urllib3
 
     # requests hides urllib3's reason: ConnectionError(MaxRetryError(…, reason=NewConnectionError(…)))
     reason = getattr(error.args[0] if error.args else None, "reason", None)
-    silent = (requests.Timeout, requests.exceptions.ProxyError, requests.exceptions.SSLError)
+    silent = (requests.ConnectTimeout, requests.exceptions.ProxyError, requests.exceptions.SSLError)
     return isinstance(error, silent) or isinstance(reason, urllib3.exceptions.NewConnectionError)
 
 

@@ -97,6 +97,23 @@ def test_a_limit_outside_of_the_table_is_a_note_with_both_numbers(limit, says, r
     assert not run("search", "--device", "nats_gpu", "--max-latency", 14, "--budget", 2).stderr
 
 
+def test_a_limit_that_few_cells_of_a_table_keep_is_a_warning():
+    import warnings
+
+    from simmore import api, devices
+    from simmore.errors import InputWarning
+
+    table = devices.TableDevice("mine", np.arange(1, 15_626) / 100)
+    says = (
+        r"limit of 1\.56 ms is at the lower end of .* of mine, 0\.01 to 156\.2 ms: few cells keep it, 156 of 15,625; "
+    )
+    with pytest.warns(InputWarning, match=says):
+        api.check_limit(table, 1.56)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        api.check_limit(table, 1.57)
+
+
 def test_the_limit_is_a_warning_in_python_too():
     import simmore
     from simmore.errors import InputWarning
@@ -334,6 +351,19 @@ def test_suggest_names_a_reading_that_is_implausible(tmp_path, run):
     assert "cell 14117: 8,000 ms is implausible beside the others: measure it again" in done.stderr
     (tmp_path / "m.csv").write_text("\n".join(["arch,latency_ms", *rows, "14117,8100"]))  # a second reading agrees
     assert "implausible" not in run("suggest", "m.csv").stderr
+
+
+@pytest.mark.parametrize(("limit", "where"), [(0.02, "below"), (0.89, "below"), (0.91, ""), (119, ""), (121, "above")])
+def test_suggest_notes_a_limit_that_is_far_from_all_readings(tmp_path, run, limit, where):
+    (tmp_path / "m.csv").write_text("arch,latency_ms\n0,9\n5,12\n7,failed\n")
+    done = run("suggest", "m.csv", "--max-latency", limit, "--strategy", "random")
+    note = f"note: the limit of {limit:g} ms is more than 10 times {where} all measured latencies, 9 to 12 ms; "
+    assert done.returncode == 0 and done.stderr == (f"{note}check that both are in ms.\n" if where else "")
+
+
+def test_suggest_with_a_limit_accepts_that_nothing_was_measured(tmp_path, run):
+    (tmp_path / "m.csv").write_text("arch,latency_ms\n0,failed\n")
+    assert not run("suggest", "m.csv", "--max-latency", 1, "--strategy", "random").stderr
 
 
 def test_a_history_may_come_from_a_spreadsheet(tmp_path, run):

@@ -255,6 +255,27 @@ def test_semicolons_and_tabs_separate_and_commas_are_decimals_there(tmp_path, se
     assert measured(tmp_path, *rows, header=f"arch{separator}latency_ms") == ([7, 12, 0], [1.5, 3, np.inf])
 
 
+@pytest.mark.parametrize("rows", [["7;1,000", "0;1,010"], ["7;950", "0;12,500", "5;failed"]])
+def test_commas_that_may_separate_thousands_are_refused(tmp_path, rows):
+    with pytest.raises(DataError, match=r"row [23]: the comma in the latency '1.*,.00' may be a decimal.*with a point"):
+        measured(tmp_path, *rows, header="arch;latency_us")
+
+
+@pytest.mark.parametrize("other", ["0,512", "1,5", "1234,567", "-1,000"])
+def test_commas_are_decimal_where_one_of_them_cannot_separate_thousands(tmp_path, other):
+    says = r"row 2: the comma in the latency '1,250' is read as a decimal point"
+    _, latency_ms = noted(tmp_path, "7;1,250", f"0;{other}", header="arch;latency_ms", says=says)
+    value = float(other.replace(",", "."))
+    assert latency_ms == [1.25, value if value > 0 else np.inf]
+    assert measured(tmp_path, f"0;{other}", header="arch;latency_ms")[1] == latency_ms[1:]
+
+
+@pytest.mark.parametrize("wrong", ["1,000,000", "0,000", "-3,5"])
+def test_a_wrong_latency_is_quoted_as_it_stands_in_the_file(tmp_path, wrong):
+    with pytest.raises(DataError, match=rf"row 2: the latency '?{wrong}'? is not"):
+        measured(tmp_path, f"7;{wrong}", header="arch;latency_us")
+
+
 @pytest.mark.parametrize("second", ["2.5", "1.000,5"])
 def test_commas_and_points_in_one_file_are_refused(tmp_path, second):
     with pytest.raises(DataError, match=r"rows 2 and 3: .*'1,5' and '.*' have a comma and a point"):

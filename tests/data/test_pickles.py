@@ -1,5 +1,6 @@
 """Unpickling without running anything, and within bounds of time and memory."""
 
+import itertools
 import pickle
 import subprocess
 import sys
@@ -111,6 +112,49 @@ def test_the_number_of_steps_is_bounded(monkeypatch):
         untrusted_loads(content)
 
 
+WIDE = "a😀".encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"(" + (b"\x8c\5" + WIDE) * 200 + b"l.",  # 80 bytes each
+        b"(" + b"\x8f" * 100 + b"l.",  # 216 bytes each
+        b"(" + b"}" * 200 + b"l.",  # 64 bytes each
+        b"(" + b"N\x85" * 300 + b"l.",  # 48 bytes each
+        b"(\x8c\2ab" + b"\x94" * 100 + b"l.",  # memoized again and again
+        b"}(" + b"".join(b"\x8c\3%03dN" % i for i in range(150)) + b"u.",
+    ],
+)
+def test_what_is_built_is_bounded_in_bytes(monkeypatch, content):
+    untrusted_loads(content)
+    monkeypatch.setattr(pickles, "MAX_BYTES", 10_000)
+    with pytest.raises(DataError, match="content takes more than"):
+        untrusted_loads(content)
+
+
+@pytest.mark.parametrize("code", [b"X", b"T", b"B"])
+def test_one_text_is_bounded_in_bytes(code):
+    for length, fits in ((1_000_000, True), (1_000_001, False)):
+        content = code + length.to_bytes(4, "little") + b"a" * length + b"."
+        if fits:
+            assert len(untrusted_loads(content)) == length
+        else:
+            with pytest.raises(DataError, match="more than 1,000,000 bytes"):
+                untrusted_loads(content)
+    with pytest.raises(DataError, match="newline"):
+        untrusted_loads(b"V" + b"a" * 1_000_001 + b"\n.")
+
+
+def test_numbers_in_keys_are_bounded_and_texts_are_not(monkeypatch):
+    monkeypatch.setattr(pickles, "MAX_NUMBER_KEYS", 10)
+    fits = {str(i): i for i in range(100)} | {(1, 2): 0, 3: 0, 4.5: 0}
+    assert untrusted_loads(pickle.dumps([fits, {5: 0}], 4)) == [fits, {5: 0}]
+    for many in ({float(i): i for i in range(11)}, {(i, 1): i for i in range(6)}, set(range(11)), [{1: 2}] * 11):
+        with pytest.raises(DataError, match="more than 10 numbers in keys"):
+            untrusted_loads(pickle.dumps([dict(each) for each in many] if type(many) is list else many, 4))
+
+
 @pytest.mark.parametrize(
     "state", [b"}X\x08\0\0\0__name__X\1\0\0\0xs", b"N}X\x08\0\0\0__name__X\1\0\0\0xs\x86", b"N\x85"]
 )
@@ -137,7 +181,14 @@ def huge_array() -> bytes:
 
 
 DOUBLED = b"K\1" + b"q\0h\0\x86" * 40  # 202 bytes; its string would have 2⁴⁰ digits
+EQUAL_HASHES = itertools.islice(itertools.product((b"J\xff\xff\xff\xff", b"J\xfe\xff\xff\xff"), repeat=16), 60_000)
 KINDS = {
+    "keys of one hash": b"}(" + b"".join(b"(" + b"".join(each) + b"tN" for each in EQUAL_HASHES) + b"u",
+    "many sets": b"(" + b"\x8f" * 3_000_000 + b"l",
+    "long texts with one wide character": b"("
+    + (b"X" + (999_005).to_bytes(4, "little") + b"a" * 999_000 + WIDE) * 105
+    + b"l",
+    "a text memoized again and again": b"(\x8c\2ab" + b"\x94" * 5_900_000 + b"l",
     "nested tuples": DOUBLED,
     "nested tuples by another step": b"K\1" + b"2\x86" * 40,
     "nested lists": b"]" + b"q\0]h\0ah\0a" * 40,
@@ -162,7 +213,7 @@ from simmore import data
 from simmore.data.pickles import untrusted_loads
 from simmore.errors import DataError
 resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
-resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
+resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
 file = Path(sys.argv[1])
 tracemalloc.start()
 for read in (data.hw_nas_bench, lambda file: untrusted_loads(file.read_bytes(), file)):

@@ -134,6 +134,7 @@ def server(monkeypatch, tmp_path, forgotten):
     monkeypatch.setenv("SIMMORE_MIRROR", "")
     monkeypatch.setattr(registry, "BASE_ADDRESS", f"http://127.0.0.1:{host.server_port}/")
     monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
+    monkeypatch.setattr(registry, "TIMEOUT_S", (5.0, 0.5))
     content = torch_file([float(i + 1) for i in range(N)])
     (folder / "help").mkdir()
     (folder / "help" / "raspi4.pt").write_bytes(content)
@@ -162,6 +163,12 @@ def truncate(request):
 
 def busy(request):
     request.send_error(503)
+
+
+def stall(request):
+    """Answer nothing for longer than the client waits; `time.sleep` does not wait in these tests."""
+    threading.Event().wait(1)
+    drop(request)
 
 
 def torch_file(content: object) -> bytes:
@@ -264,7 +271,7 @@ def test_offline_the_error_says_what_to_do_and_no_file_is_left(server, monkeypat
     assert cached_files(tmp_path) == []
 
 
-@pytest.mark.parametrize("happens", [drop, truncate, busy])
+@pytest.mark.parametrize("happens", [drop, truncate, busy, stall])
 def test_a_dropped_connection_is_tried_again_and_costs_no_table(server, happens):
     trouble.extend([happens] * registry.RETRIES)
     assert data.fetch("latency/raspi4").is_file() and len(asked) == 1 + registry.RETRIES
@@ -272,7 +279,12 @@ def test_a_dropped_connection_is_tried_again_and_costs_no_table(server, happens)
 
 @pytest.mark.parametrize(
     ("happens", "says"),
-    [(drop, "connection was lost"), (truncate, "transfer was cut off.*IncompleteRead"), (busy, "503")],
+    [
+        (drop, "connection was lost"),
+        (truncate, "transfer was cut off.*IncompleteRead"),
+        (busy, "503"),
+        (stall, "connection was lost.*Read timed out"),
+    ],
 )
 def test_a_connection_that_is_dropped_each_time_does_not_stop_the_other_tables(server, tmp_path, happens, says):
     trouble.extend([happens] * (1 + registry.RETRIES))
