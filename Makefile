@@ -156,7 +156,7 @@ $(BUILD)/site/index.html: $(shell find site -type f -not -path '*/__pycache__/*'
   $(OUT)/claims.csv $(OUT)/goals.csv $(call executed,$(sort $(PAPER) $(COMPARISON)))
 	@$(BIN)/python site/make.py $(OUT) $(BUILD)/notebooks $(BUILD)
 
-test-browser: $(READY)browser ## Test the explorer and the page in a real browser, against real servers (about 8 minutes)
+test-browser: $(READY)browser ## Test the explorer and the page in a real browser, against real servers (about six minutes)
 	@test -x $${CHROMIUM:-/usr/bin/chromium} || ! command -v apt-get >/dev/null || { \
 	  echo "installing Debian's chromium"; apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || true
