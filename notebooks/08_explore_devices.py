@@ -15,8 +15,7 @@
 # # 8 · Explore devices
 #
 # **Question.** How does the best network depend on the device, and how near do ten measurements come to it? Every point
-# is a network. Move a slider to change the device, and see which network becomes the best. Then start a search on this
-# device.
+# is a network.
 
 # %% tags=["parameters"]
 device = "mean"  # the first device shown, and the one to compare it with

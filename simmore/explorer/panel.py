@@ -99,7 +99,7 @@ class DevicePanel:
         lut = [("edgegpu (additive)", "edgegpu_lut")]  # its table is only in HW-NAS-Bench's own file
         return [
             ("mean device", "mean"),
-            ("device from five sliders", SLIDERS),
+            ("five sliders", SLIDERS),
             *tables,
             *lut,
             ("own table (CSV)", UPLOAD),
