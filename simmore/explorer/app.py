@@ -120,7 +120,7 @@ class Explorer:
             layout=widgets.Layout(width="auto"),
         )  # fmt: skip
         self.budget = labelled(
-            widgets.BoundedIntText, "budget", "distinct cells to measure, the start included", "94px",
+            widgets.BoundedIntText, "budget", "distinct cells to measure, the start included", "104px",
             value=BUDGET, min=1, max=50,
         )  # fmt: skip
         self.seed = labelled(
