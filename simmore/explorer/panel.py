@@ -97,13 +97,7 @@ class DevicePanel:
         """Menu of devices: label and name."""
         tables = [(name, name) for name in ("nats_gpu", *data.BENCHMARKED, *data.MEASURED)]
         lut = [("edgegpu (additive)", "edgegpu_lut")]  # its table is only in HW-NAS-Bench's own file
-        return [
-            ("mean device", "mean"),
-            ("five sliders", SLIDERS),
-            *tables,
-            *lut,
-            ("own table (CSV)", UPLOAD),
-        ]
+        return [("mean device", "mean"), ("five sliders", SLIDERS), *tables, *lut, ("own table (CSV)", UPLOAD)]
 
     def _make_sliders(self) -> OperationSliders:
         mean, sd = self.shared.synthetic.mean_ms, self.shared.synthetic.sd_ms

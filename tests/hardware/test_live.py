@@ -245,12 +245,18 @@ def test_measurements_of_two_machines_are_never_mixed(simulated, own_cache):
     assert {row["host"] for row in json.loads(journal.read_text())["measurements"]} == {"board"}
 
 
-def test_a_search_does_not_continue_on_another_machine(simulated, tmp_path, monkeypatch, capsys):
-    out = tmp_path / "t.csv"
+def interrupted(simulated, folder):
+    """The output file and the journal of a search whose machine is gone after two cells."""
+    out = folder / "t.csv"
     simulated(n=2)
     with pytest.raises(MeasurementFailed):
         search_live(out=out)
-    (journal,) = tmp_path.iterdir()
+    (journal,) = folder.iterdir()
+    return out, journal
+
+
+def test_a_search_does_not_continue_on_another_machine(simulated, tmp_path, monkeypatch, capsys):
+    out, journal = interrupted(simulated, tmp_path)
     simulated()
     first = measure.measure_many
 
@@ -320,11 +326,7 @@ def test_a_search_whose_machine_is_gone_continues_with_what_it_has_measured(simu
 
 
 def test_the_journal_of_a_search_with_other_settings_is_kept_and_not_used(simulated, tmp_path, capsys):
-    out = tmp_path / "t.csv"
-    simulated(n=2)
-    with pytest.raises(MeasurementFailed):
-        search_live(out=out)
-    (journal,) = tmp_path.iterdir()
+    out, journal = interrupted(simulated, tmp_path)
     simulated()
     assert search_live(budget=3, out=out).resumed == 0
     assert journal.exists() and str(journal) in capsys.readouterr().err
@@ -333,11 +335,7 @@ def test_the_journal_of_a_search_with_other_settings_is_kept_and_not_used(simula
 
 @pytest.mark.parametrize("content", ['{"settings": {}}', "{", "[]", '{"measurements": [{"speed": 1}]}', ""])
 def test_a_journal_that_cannot_be_read_is_set_aside(simulated, tmp_path, capsys, content):
-    out = tmp_path / "t.csv"
-    simulated(n=2)
-    with pytest.raises(MeasurementFailed):
-        search_live(out=out)
-    (journal,) = tmp_path.iterdir()
+    out, journal = interrupted(simulated, tmp_path)
     journal.write_text(content)
     simulated()
     assert search_live(out=out).resumed == 0
@@ -350,11 +348,7 @@ def test_a_journal_that_cannot_be_read_is_set_aside(simulated, tmp_path, capsys,
                 {"arch": 15_625}, {"host": "other board"}, {"confirmed": ["a"]}],
 )  # fmt: skip
 def test_a_journal_with_values_that_no_search_writes_is_set_aside(simulated, tmp_path, capsys, changed):
-    out = tmp_path / "t.csv"
-    simulated(n=2)
-    with pytest.raises(MeasurementFailed):
-        search_live(out=out)
-    (journal,) = tmp_path.iterdir()
+    out, journal = interrupted(simulated, tmp_path)
     content = json.loads(journal.read_text())
     (content if "confirmed" in changed else content["measurements"][1]).update(changed)
     journal.write_text(json.dumps(content))
