@@ -62,8 +62,8 @@ def verdicts(figures: Path) -> dict[str, str]:
     found = {f"goal {row.id}": row.ours for row in goals.itertuples()}
     for row in goals.itertuples():
         for name, pattern in NUMBERS.items():
-            if match := re.search(pattern, row.ours):
-                found[f"{name} {row.id}"] = match[1]
+            match = re.search(pattern, row.ours)
+            found[f"{name} {row.id}"] = match[1] if match else "–"  # figures without the public tables have no value
     short = [[row.id, row.claim, row.paper, row.ours, f"**{row.verdict}**"] for row in claims.itertuples()]
     found["claims"] = table(["", "claim", "paper", "here", "verdict"], short)
     full = []
