@@ -317,7 +317,7 @@ def rollout(
     Parameters
     ----------
     cells
-        Cells that may be chosen.
+        Cells that may be chosen; random ones are added if they are few.
     budgets
         Measurements of each episode, ``(n,)``, at most 10.
     """
@@ -328,6 +328,10 @@ def rollout(
     archs[:, 0] = rng.integers(space.N_ARCHS, size=n)
     reference = network.reference.numpy().astype(np.int64)
     queries = np.concatenate([reference, np.setdiff1d(np.union1d(cells, archs[:, 0]), reference)])
+    missing = learner.settings.shown + int(budgets.max()) - 1 - len(queries)
+    if missing > 0:  # the last step, too, chooses among `shown` cells that are not measured
+        rest = np.setdiff1d(np.arange(space.N_ARCHS), queries)
+        queries = np.concatenate([queries, rng.choice(rest, missing, replace=False)])
     position = np.full(space.N_ARCHS, -1)
     position[queries] = np.arange(len(queries))
     rows: list[dict[str, NDArray[Any]]] = []

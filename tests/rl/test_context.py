@@ -195,6 +195,15 @@ def test_the_rewards_of_an_episode_sum_to_the_fall_of_its_regret(pool):
     np.testing.assert_allclose(start - fallen, one.final_regret, atol=1e-5)
 
 
+def test_a_task_with_few_promising_cells_is_searched_all_the_same(pool):
+    learner = context_training.Learner(dataclasses.replace(TINY, shown=2 * context.REFERENCE))
+    rng = np.random.default_rng(0)
+    task = context_episodes.draw_task(rng, limits=False)
+    one = context_training.rollout(learner, pool, task, np.arange(5), rng, budgets=np.array([10, 10]))
+    assert one.transitions["features"].shape[1] == 2 * context.REFERENCE
+    assert all(len(set(row)) == 10 for row in one.archs.tolist())
+
+
 def test_advantages_by_hand():
     t = {
         "who": np.array([0, 1, 0]), "measured": np.array([1, 1, 2]), "reward": np.array([0.5, 0.2, 0.25]),
