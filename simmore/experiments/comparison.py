@@ -184,7 +184,8 @@ def compare(
 ) -> pd.DataFrame:
     """Search every device from every start with every strategy.
 
-    Strategies do not use how many measurements remain, so one search gives the results of all smaller budgets.
+    One search gives the results of all smaller budgets. Only controllers use how many measurements remain of `budget`,
+    and to them ten are as many as more.
 
     Parameters
     ----------
