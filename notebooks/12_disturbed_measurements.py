@@ -96,8 +96,8 @@ means.pivot_table(index=["kind", "amount"], columns="strategy", values="mean", s
 
 # %% [markdown]
 # **What to see:** compare each line with its first point. A rise within the interval is not significant.
-# Coarse timers cost expected improvement most. It takes a device with a coarse timer for a phone, unless launches bound
-# it. The latencies of phones have spikes, so it believes that the range is wide, and latency counts too little.
+# Coarse timers cost expected improvement most. It takes most devices with a coarse timer for phones. The latencies of
+# phones have spikes, so it believes that the range is wide, and latency counts too little.
 #
 # **Limits:** a live search measures a reference network beside every cell and corrects drift by it; here nothing is
 # corrected. Cells fail at random here; on real devices they fail by kind.

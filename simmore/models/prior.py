@@ -34,9 +34,9 @@ _TABLE_WIDTHS = (0.02, 0.2)
 _EXCESS_SD = 0.5  # of the log range excess, around a known device's
 _LEAST_EXCESS = 0.01  # floor of the range excess: noise hardly ever narrows a range
 _NOISE_SD = 0.5  # of log τ, around a known device's
-# A device whose fastest cell takes a larger share of the mean latency is bound by launches, not by the work of a cell.
-# Design devices with rounded latencies chose the value: 0.25 to 0.4 were tried.
-LAUNCH_BOUND = 0.36
+# A device whose fastest cell takes a larger share of the mean latency has a fixed cost that hides the work of a cell.
+# The share is 0.2 to 0.25 on the phones among the design devices.
+FIXED_COST = 0.5
 _LEAST = 1e-3  # floor of a latency, relative to the mean: some cells do almost no work
 
 
@@ -115,9 +115,9 @@ class Prior:
     def of_timer(self, coarse: bool) -> Components:
         """Components that readings with a coarse or a fine timer may come from; all if none has such a timer.
 
-        A simulated device with a coarse timer is like a phone, whose other programs cause spikes. A launch-bound
-        device, such as a GPU, has no such spikes, but the program that measures it may round. So the launch-bound
-        components with a fine timer take the place of those with a coarse timer.
+        Most simulated devices with a coarse timer are phones, whose other programs cause spikes. A phone has no fixed
+        cost above `FIXED_COST`. Where the readings show one, the components with a fine timer take the place of those
+        with a coarse timer: a program that measures may round.
         """
         return self._by_timer[coarse]
 
@@ -128,8 +128,8 @@ class Prior:
             return every, every
         log = self.mean[:, None] + self.basis @ every.centre[:, :-1].T.astype(np.float32)  # (cells, K)
         latency = np.exp(log - log.max(axis=0))
-        launch_bound = latency.min(axis=0) > LAUNCH_BOUND * latency.mean(axis=0)
-        return every[~every.coarse], every[every.coarse ^ launch_bound]
+        fixed = latency.min(axis=0) > FIXED_COST * latency.mean(axis=0)
+        return every[~every.coarse], every[every.coarse ^ fixed]
 
     def sample(self, n: int, rng: np.random.Generator) -> NDArray[np.float32]:
         """Sample n devices: latencies without noise, in an arbitrary unit, ``(cells, n)``."""

@@ -65,10 +65,10 @@ def fitted_devices() -> NDArray[np.float64]:
 
 def fit(
     *,
-    n: int = 20_000,
+    n: int = 40_000,
     n_basis: int = 4_000,
     n_coordinates: int = 24,
-    components: tuple[int, int] = (160, 53),
+    components: tuple[int, int] = (200, 66),
     seed: int = 0,
 ) -> Prior:
     """Fit a mixture of Gaussians to n simulated devices.
@@ -135,7 +135,7 @@ def save(prior: Prior) -> None:
 
     one, lower = prior.components, np.tril_indices(prior.components.centre.shape[1])
     arrays = {
-        "mean": prior.mean,
+        "mean": prior.mean.astype(np.float16),
         "basis": prior.basis.astype(np.float16),
         "weight": one.weight.astype(np.float32),
         "centre": one.centre.astype(np.float32),

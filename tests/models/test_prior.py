@@ -29,11 +29,18 @@ def mixed(tables):
 
 @pytest.fixture(scope="module")
 def drawn():
-    """Simulated devices that the prior was not fitted to: without noise, and as measured, ``(devices, cells)``."""
+    """Simulated devices that the prior was not fitted to: without noise, and as measured, ``(devices, cells)``.
+
+    A coarse timer shows whole numbers.
+    """
     rng = np.random.default_rng(123)
     some = devices.Simulated.draw(20, rng)
-    latency = some.latency()
-    return latency.astype(np.float64), some.measure(latency, rng).astype(np.float64)
+    latency, coarse = some.latency(), some.step > 0
+    measured = some.measure(latency, rng)
+    unit = np.where(coarse, some.step * latency.mean(axis=1), 1)[:, None]
+    latency, measured = (table.astype(np.float64) / unit for table in (latency, measured))
+    measured[coarse] = np.round(measured[coarse])
+    return latency, measured
 
 
 def sampler(prior, cells, n=384, seed=0):
@@ -166,6 +173,7 @@ def test_a_family_that_is_left_out_is_not_among_the_tables(measured_tables):
     assert len(names) == len(data.MEASURED) - 2 and not any(name.startswith("titan_rtx") for name in names)
     assert Knowledge(["titan_rtx_256"]).without == Knowledge(["titan_rtx_1"]).without == ("titan_rtx",)
     assert Knowledge(tables=False).tables is simulated.simulated_prior()
+    assert Knowledge(tables=False).covariance.source == "lookup tables of other devices"
 
 
 def test_ξ_leaves_out_the_same_families():
