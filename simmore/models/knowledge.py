@@ -63,7 +63,7 @@ class Knowledge:
     @property
     def covariance(self) -> Prior:
         """One Gaussian, fitted to other devices' tables; to the paper's lookup tables if there are none."""
-        return _covariance(self.without)
+        return _covariance(self.without, self.uses_tables)
 
     @property
     def mean_device(self) -> NDArray[np.float64]:
@@ -94,6 +94,9 @@ def _tables(without: tuple[str, ...]) -> Prior:
 
 
 @cache
-def _covariance(without: tuple[str, ...]) -> Prior:
-    known = known_devices(without) or [devices.load(f"{name}_lut") for name in devices.PAPER_DEVICES]
-    return gaussian_prior(tables(known), "tables of other devices", noise=_COVARIANCE_NOISE)
+def _covariance(without: tuple[str, ...], uses_tables: bool) -> Prior:
+    known = known_devices(without) if uses_tables else ()
+    if known:
+        return gaussian_prior(tables(known), "tables of other devices", noise=_COVARIANCE_NOISE)
+    sums = [devices.load(f"{name}_lut") for name in devices.without_family(devices.PAPER_DEVICES, without)]
+    return gaussian_prior(tables(sums), "lookup tables of other devices", noise=_COVARIANCE_NOISE)
