@@ -22,7 +22,6 @@ from simmore.models.prior import (
     noise_weights,
     principal_components,
 )
-from simmore.models.readings import COARSE
 
 SOURCE = "simulated devices"
 TABLE = paths.TABLES / "simulated_prior.safetensors"
@@ -80,7 +79,7 @@ def fit(
     n_coordinates
         Coordinates of a device.
     components
-        Of the mixture, for devices with fine and with coarse timers.
+        Of the mixture, for devices with exact timers, and with timers that have a step.
     seed
         Of the devices and the mixture.
     """
@@ -107,7 +106,7 @@ def fit(
         noise.append(0.5 * np.log((1.1 * some.noise) ** 2 + unexplained))
     assert basis is not None
     joint = np.column_stack([np.concatenate(z), np.concatenate(excess), np.concatenate(noise)]).astype(np.float64)
-    sd, coarse = joint.std(axis=0), drawn.step > COARSE
+    sd, coarse = joint.std(axis=0), drawn.step > 0
     parts = []
     for kind, count in enumerate(components):
         mixture = GaussianMixture(count, reg_covar=1e-3, tol=1e-2, max_iter=200, random_state=seed)
