@@ -223,7 +223,7 @@ class Explorer:
         for setting in (self.shared.scores, self.strategy, self.start, self.seed, *limit):
             setting.observe(lambda _: self._suggest_again(), "value")
         self.go.on_click(lambda _: self.search())
-        self.player.observe(lambda _: self.draw_step(), "value")
+        self.player.observe(lambda _: self.draw_step(), "seen")
         self.link.observe(lambda change: self.follow(change["new"]), "wanted")
 
     # reacting
@@ -352,7 +352,7 @@ class Explorer:
 
     def draw_step(self) -> None:
         """Show the search up to the chosen step, with the belief after it."""
-        step = self.player.value
+        step = self.player.step
         self._show_player()
         self._beliefs.layout.display = "" if self.traces else "none"
         if not self.traces:

@@ -160,25 +160,44 @@ class Files(anywidget.AnyWidget):
 class Player(anywidget.AnyWidget):
     """Plays the steps of a search: buttons and a slider.
 
+    A message from the browser about an earlier search may arrive late. It has no effect, because it names its search.
+
     Attributes
     ----------
-    value, max
-        The step shown, from 0, and the last one.
-    playing
-        Whether the steps follow one another, every `interval` ms.
+    search, max
+        The number of the search, and its last step.
+    seen
+        The number of a search, the step shown of it, from 0, and whether its steps follow one another, every
+        `interval` ms. If it is not the search above, that one is at its first step and plays.
     """
 
     _esm = BROWSER / "player.js"
 
-    value = traitlets.Int(0).tag(sync=True)
+    search = traitlets.Int(0).tag(sync=True)
     max = traitlets.Int(0).tag(sync=True)
-    playing = traitlets.Bool(False).tag(sync=True)
+    seen = traitlets.Tuple((0, 0, False)).tag(sync=True)
     interval = traitlets.Int(700).tag(sync=True)
 
     def start(self, last: int) -> None:
-        """Play the steps from 0 to `last`."""
+        """Play the steps of a new search from 0 to `last`."""
         with self.hold_sync():
-            self.value, self.max, self.playing = 0, last, last > 0
+            self.search, self.max = self.search + 1, last
+
+    @property
+    def step(self) -> int:
+        """The step shown."""
+        search, step, _ = self.seen
+        return min(step, self.max) if search == self.search else 0
+
+    @property
+    def playing(self) -> bool:
+        """Whether the steps follow one another."""
+        search, _, playing = self.seen
+        return playing if search == self.search else self.max > 0
+
+    def show(self, step: int) -> None:
+        """Show a step of the search, and stop there."""
+        self.seen = (self.search, step, False)
 
 
 class Link(anywidget.AnyWidget):

@@ -35,15 +35,28 @@ def lines(svg):
 def test_a_search_plays_by_itself_and_reveals_its_regret_step_by_step(app):
     app.start.value = "99"
     app.search()
-    assert app.player.playing and app.player.value == 0
+    assert app.player.playing and app.player.step == 0
     for step in range(app.player.max + 1):
-        app.player.value = step
+        app.player.show(step)
         assert app.devices[0].plane.trail == app.traces[0].archs[: step + 1]
         assert f"step {step} of {app.player.max}" in app.beliefs.value
         assert f"<b>{app.traces[0].inference_regret[step]:.2f}</b>" in app.chart.value
         assert lines(app.chart.value) == [step + 1] * 2
     assert app.devices[0].plane.recommended == app.traces[0].found.arch
     assert app.beliefs.value.count("simmore-recommended") == 1
+
+
+def test_a_late_message_about_an_earlier_search_has_no_effect(app):
+    app.search()
+    app.player.show(3)
+    earlier = list(app.player.seen)
+    assert app.player.step == 3
+    app.search()
+    app.player.set_state({"seen": earlier})  # as the browser sends it
+    assert app.player.playing and app.player.step == 0
+    assert len(app.devices[0].plane.trail) == 1
+    app.player.set_state({"seen": [app.player.search, 2, True]})
+    assert app.player.playing and len(app.devices[0].plane.trail) == 3
 
 
 def test_only_cells_that_are_measured_are_played(app):
@@ -61,7 +74,7 @@ def test_two_devices_are_searched_from_one_start(app):
     first, second = app.traces
     assert first.archs[0] == second.archs[0]
     assert first.found.n_measured <= 4 and second.found.n_measured <= 4
-    app.player.value = app.player.max
+    app.player.show(app.player.max)
     assert app.beliefs.value.count("<h3>") == 2
     app.compare.value = False
     assert not app.traces and app.devices[1].plane.trail == [] and "was removed" in app.chart.value
@@ -72,7 +85,7 @@ def test_another_device_clears_the_search_and_says_so(app):
     assert "removed" not in app.chart.value  # there was no search
     app.strategy.value = "random"
     app.search()
-    app.player.value = app.player.max
+    app.player.show(app.player.max)
     for values in ([1, 2, 3, 4, 5], [1, 2, 3, 4, 5.1]):  # a slider moves in many steps
         app.devices[0].sliders.values = values
         assert not app.traces and app.devices[0].plane.trail == [] and app.player.max == 0

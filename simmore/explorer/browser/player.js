@@ -8,65 +8,65 @@ function button(text, name, act) {
   return node;
 }
 
-function set(model, value, playing) {
-  model.set("value", Math.max(0, Math.min(value, model.get("max"))));
-  model.set("playing", playing);
+/** The step shown, and whether the steps follow one another. A search that nothing was seen of plays from its start. */
+function now(model) {
+  const [search, step, playing] = model.get("seen"), last = model.get("max");
+  return search === model.get("search") ? { step: Math.min(step, last), playing, last } : { step: 0, playing: last > 0, last };
+}
+
+function show(model, step, playing) {
+  model.set("seen", [model.get("search"), Math.max(0, Math.min(step, model.get("max"))), playing]);
   model.save_changes();
 }
 
 export default {
   /** Once for all views: the clock. */
   initialize({ model }) {
-    let clock;
+    let clock, plays = false;
     const tick = () => {
-      const last = model.get("max"), still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-      const next = still ? last : model.get("value") + 1;
-      set(model, next, next < last);
+      const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+      const { step, last } = now(model), next = still ? last : step + 1;
+      show(model, next, next < last);
     };
     const wind = () => {
+      const { playing } = now(model);
+      if (playing === plays) return;
+      plays = playing;
       clearInterval(clock);
-      if (model.get("playing")) clock = setInterval(tick, model.get("interval"));
+      if (plays) clock = setInterval(tick, model.get("interval"));
     };
-    // a new search starts at its first step, so the old one must not go on while the kernel computes
-    const pause = (event) => {
-      if (event.target.closest?.(".simmore .mod-primary")) set(model, model.get("value"), false);
-    };
-    model.on("change:playing", wind);
-    addEventListener("click", pause, true);
+    model.on("change", wind);
     wind();
-    return () => {
-      clearInterval(clock);
-      removeEventListener("click", pause, true);
-    };
+    return () => clearInterval(clock);
   },
 
   render({ model, el }) {
     const box = Object.assign(document.createElement("div"), { className: "simmore-player" });
     const toggle = () => {
-      const ended = model.get("value") >= model.get("max");
-      set(model, ended && !model.get("playing") ? 0 : model.get("value"), !model.get("playing"));
+      const { step, playing, last } = now(model);
+      show(model, step >= last && !playing ? 0 : step, !playing);
     };
     const play = button("▶", "play", toggle);
-    const back = button("◀", "one step back", () => set(model, model.get("value") - 1, false));
-    const forth = button("▶|", "one step on", () => set(model, model.get("value") + 1, false));
+    const back = button("◀", "one step back", () => show(model, now(model).step - 1, false));
+    const forth = button("▶|", "one step on", () => show(model, now(model).step + 1, false));
     const slider = Object.assign(document.createElement("input"), { type: "range", min: 0, step: 1 });
     slider.setAttribute("aria-label", "step");
-    slider.oninput = () => set(model, Number(slider.value), false);
+    slider.oninput = () => show(model, Number(slider.value), false);
     const place = document.createElement("span");
     box.append(play, back, slider, forth, place);
     el.append(box);
-    const show = () => {
-      const [value, last, playing] = ["value", "max", "playing"].map((name) => model.get(name));
+    const draw = () => {
+      const { step, playing, last } = now(model);
       slider.max = last;
-      slider.value = value;
-      place.textContent = `step ${value} of ${last}`;
+      slider.value = step;
+      place.textContent = `step ${step} of ${last}`;
       slider.setAttribute("aria-valuetext", place.textContent);
       play.textContent = playing ? "❚❚" : "▶";
       play.title = playing ? "pause" : "play";
       play.setAttribute("aria-label", play.title);
     };
-    model.on("change", show);
-    show();
-    return () => model.off("change", show);
+    model.on("change", draw);
+    draw();
+    return () => model.off("change", draw);
   },
 };
