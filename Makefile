@@ -109,7 +109,10 @@ worker: $(READY)worker ## Prepare this machine, such as a Raspberry Pi, to measu
 	@echo 'ready. On the machine that searches:  dask scheduler'
 	@echo 'Here:  $(BIN)/dask worker tcp://THAT_MACHINE:8786 --nthreads 1 --resources "LABEL=1"'
 
-test: $(READY)test ## Run the tests, without the slow ones (about five minutes)
+# two processes run tests; threads of BLAS in each would wait for those of the other
+test test-slow test-browser: export OMP_NUM_THREADS := 1
+
+test: $(READY)test ## Run the tests, without the slow ones (about two minutes)
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow" $(ARGS)
 
 test-slow: $(READY)test ## Run the slow tests

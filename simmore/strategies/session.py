@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
 
 from simmore import data, space
 from simmore.devices import Device
@@ -15,6 +16,10 @@ from simmore.strategies import catalogue, recommendation
 from simmore.strategies.problem import History, Problem
 from simmore.strategies.recommendation import Recommendation, Rule
 from simmore.strategies.strategy import MOST_REVISITS, Strategy, ask_batch
+
+# Threads of NumPy's OpenBLAS wait for one another in a loop. Beside busy programs a search of a second takes up to 30 s
+# with them, and matrices of this size gain nothing from them.
+_on_one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 
 BUDGET = 10  # distinct cells measured, the start included (paper, section 4)
 
@@ -65,6 +70,7 @@ class Session:
     0
     """
 
+    @_on_one_thread
     def __init__(
         self,
         strategy: str | Strategy = catalogue.BEST,
@@ -104,6 +110,7 @@ class Session:
             left = min(left, len(np.setdiff1d(self.problem.cells, self.history.archs)))
         return max(left, 0)
 
+    @_on_one_thread
     def ask(self) -> int | None:
         """NATS index of the next cell to measure; None when the search has ended."""
         if not self.history.steps:
@@ -118,6 +125,7 @@ class Session:
         self._ended = True
         return None
 
+    @_on_one_thread
     def ask_batch(self, n: int) -> list[int]:
         """Cells to measure together, at most n, chosen together; empty when the search has ended."""
         if n < 1:
@@ -167,6 +175,7 @@ class Session:
         """Replace latencies of measured cells, in ms by NATS index; later measurements may correct earlier ones."""
         self.history = self.history.revised(latency_ms)
 
+    @_on_one_thread
     def recommend(self) -> Recommendation | None:
         """The best measured cell and its expected regret; None if none can be recommended."""
         return recommendation.recommend(self.rule, self.problem, self.history)

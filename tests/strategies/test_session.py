@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import simmore
 from simmore import space
-from simmore.strategies import History, MeasurementFailed, Problem, Session, run
+from simmore.strategies import History, MeasurementFailed, Problem, Session, catalogue, run
 from simmore.strategies.recommendation import MeasuredRange, ranked, recommend
 from simmore.strategies.session import pareto_front
 
@@ -33,6 +34,34 @@ def test_the_loop_by_hand_counts_distinct_cells_and_a_known_cell_costs_nothing(c
     assert session.trajectory()["arch"].tolist() == [5, 7, 5, 7, 9]
     assert session.trajectory()["n_measured"].tolist() == [1, 2, 2, 2, 3]
     assert session.ask() is None and session.remaining == 0
+
+
+def test_a_search_computes_on_one_thread_and_leaves_the_caller_its_threads(conv_score, monkeypatch):
+    def threads():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["internal_api"] == "openblas"}
+
+    class Watched(MeasuredRange):
+        def estimated_range_ms(self, history):
+            seen["recommend"] = threads()
+            return super().estimated_range_ms(history)
+
+    def asked(history, rng, remaining):
+        seen["ask"] = threads()
+
+    def made(*arguments):
+        seen["make"] = threads()
+        return Fixed(), Watched()
+
+    seen = {}
+    monkeypatch.setattr(catalogue, "make", made)
+    with threadpool_limits(limits=2, user_api="blas"):
+        session = Session("random", Problem(conv_score), start=5)
+        session.strategy.ask = asked
+        session.tell(5, 1.0)
+        session.ask()
+        session.recommend()
+        assert threads() == {2}
+    assert seen == {"make": {1}, "ask": {1}, "recommend": {1}}
 
 
 def test_the_same_search_by_hand_and_on_a_device(board):
