@@ -159,12 +159,13 @@ $(BUILD)/site/index.html: $(shell find site -type f -not -path '*/__pycache__/*'
   $(OUT)/claims.csv $(OUT)/goals.csv $(call executed,$(sort $(PAPER) $(COMPARISON)))
 	@$(BIN)/python site/make.py $(OUT) $(BUILD)/notebooks $(BUILD)
 
-test-browser: $(READY)browser ## Test the explorer and the page in a real browser, against real servers (about six minutes)
+test-browser: $(READY)browser ## Test the explorer and the page in a real browser, against real servers (about five minutes)
 	@test -x $${CHROMIUM:-/usr/bin/chromium} || ! command -v apt-get >/dev/null || { \
 	  echo "installing Debian's chromium"; apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || true
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow" tests/browser $(ARGS)
-	$(BIN)/python -m pytest -q -s tests/page $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/page --ignore=tests/page/test_speed.py $(ARGS)
+	$(BIN)/python -m pytest -q -s tests/page/test_speed.py
 
 test-binder: $(READY)binder-test ## Test the set-up that Binder uses (a few minutes)
 	$(BIN)/python -m pytest -q tests/binder

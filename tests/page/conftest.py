@@ -10,6 +10,7 @@ import importlib.util
 import pytest
 
 from simmore import paths
+from simmore.files import replace
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +35,7 @@ def shots():
 def page_file(make_page, shots, mirror_beside_the_checkout):
     """The page as a file on the disk."""
     file = shots / "page.html"
-    file.write_text(make_page.page(), encoding="utf-8")
+    replace(file, make_page.page().encode())  # several processes may run these tests
     return file
 
 
