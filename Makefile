@@ -15,6 +15,8 @@ QUICK ?= 0
 BUILD ?= build
 OUT ?= figures
 export SIMMORE_BUILD := $(BUILD)
+# Threads of NumPy's OpenBLAS wait for one another in a loop, which beside busy processes takes up to 30 times as long.
+export OPENBLAS_NUM_THREADS ?= 1
 # pip compiles nothing (see below), so Python has to keep what it compiles
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -108,9 +110,6 @@ training-choices: $(READY)figures ## Train the policies of figures 14 and 16 aga
 worker: $(READY)worker ## Prepare this machine, such as a Raspberry Pi, to measure for another one
 	@echo 'ready. On the machine that searches:  dask scheduler'
 	@echo 'Here:  $(BIN)/dask worker tcp://THAT_MACHINE:8786 --nthreads 1 --resources "LABEL=1"'
-
-# two processes run tests; threads of BLAS in each would wait for those of the other
-test test-slow test-browser: export OMP_NUM_THREADS := 1
 
 test: $(READY)test ## Run the tests, without the slow ones (about two minutes)
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow" $(ARGS)

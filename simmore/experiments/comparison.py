@@ -208,10 +208,10 @@ def compare(
     -------
     pandas.DataFrame
         ``protocol, strategy, device, start, seed`` (of the training), ``budget, arch`` (the recommendation),
-        ``n_measured``, and the
-        normalised regret of the recommendation (``inference_regret``) and of the best cell measured (``simple_regret``)
-        after each number of measurements. ``inference_regret_robust`` and ``simple_regret_robust`` use the robust range
-        (`devices.bounds`) instead. On a table that lacks cells, regrets are over the cells that it has.
+        ``n_measured``, and the normalised regret of the recommendation (``inference_regret``) and of the best cell
+        measured (``simple_regret``) after each number of measurements. ``inference_regret_robust`` and
+        ``simple_regret_robust`` use the robust range (`devices.bounds`) instead. On a table that lacks cells, regrets
+        are over the cells that it has.
     """
     folder, tested = folder or paths.BUILD / "comparison", list(tested)
     tasks, parts = [], {}
