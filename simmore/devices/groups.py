@@ -13,7 +13,7 @@ PAPER_DEVICES = (
 )
 # HELP's test split. The stored policy was trained without these devices and their families.
 TEST_DEVICES = ("titan_rtx_1", "gold_6226", "pixel2", "raspi4", "eyeriss", "fpga")
-# The widths of simulated devices, and choices of searches, are compared with these devices alone. None is a test device
+# The widths of simulated devices, and settings of searches, were chosen on these devices alone. None is a test device
 # of HELP.
 DESIGN_DEVICES = (
     *("pixel3", "silver_4114", "silver_4210r", "gold_6240", "essential_ph_1", "samsung_s7", "samsung_a50"),

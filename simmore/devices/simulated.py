@@ -2,8 +2,10 @@
 
 The paper's synthetic devices are sums of independent operation latencies (`SyntheticDevices`). Real devices differ from
 them in known ways: costs of different orders of magnitude, operations that all cost one kernel launch, operations that
-compilers remove, additions at nodes, parallel branches that overlap, noise, and spikes. Each function below is one such
-mechanism. A simulated device is a draw of their parameters (`Simulated.draw`). No table of a real device is used.
+compilers remove, additions at nodes, parallel branches that overlap, noise, spikes, and coarse timers. The functions
+below are such mechanisms, and `Simulated` counts additions, activations and conversions. A simulated device is a draw
+of their parameters (`Simulated.draw`). No table of a real device is used. Requantisation between int8 operations has no
+mechanism of its own: the costs of pairs of operations stand for it.
 
 The widths of the parameters are chosen on twelve measured devices (`groups.DESIGN_DEVICES`), by prior predictive checks
 and by the likelihood of their latencies under a prior that is fitted to simulated devices.
@@ -107,7 +109,10 @@ def launch_floor(work: ArrayLike, launch: ArrayLike, sharpness: ArrayLike) -> ND
 
 
 def roofline(compute: ArrayLike, memory: ArrayLike) -> NDArray[np.float64]:
-    """Work of a kernel: bound by arithmetic or by memory traffic, whichever takes longer (Williams et al. 2009)."""
+    """Work of a kernel: bound by arithmetic or by memory traffic, whichever takes longer (Williams et al. 2009).
+
+    On processors with wide vector units and on GPUs, 1×1 convolutions and poolings are bound by memory.
+    """
     return np.maximum(compute, memory)
 
 
@@ -142,6 +147,32 @@ def folded(framework: ArrayLike, mean: ArrayLike) -> NDArray[np.float32]:
     This is so if no path of a cell leads from its input to its output. Only the cost of a call remains.
     """
     return np.asarray(np.asarray(framework) + 0.002 * np.asarray(mean), dtype=np.float32)
+
+
+def noisy(
+    latency: NDArray[np.float32], scale: NDArray[np.float64], degrees: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Relative noise of each cell (Student's t): placement in memory, and clocks that no measurement controls."""
+    normal = rng.standard_normal(latency.shape, dtype=np.float32)
+    tail = degrees[:, None].astype(np.float32)
+    student = normal / np.sqrt(2 * rng.standard_gamma(tail / 2, latency.shape, dtype=np.float32) / tail)
+    return np.asarray(latency * np.exp(np.clip(scale[:, None].astype(np.float32) * student, *_NOISE_BOUNDS)))
+
+
+def slowed(
+    latency: NDArray[np.float32], rate: NDArray[np.float64], size: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Spikes: other programs of a phone, or other guests of a server, slow single cells down."""
+    latency = latency.copy()
+    hit = np.flatnonzero((rng.random(latency.shape, dtype=np.float32) < rate[:, None]).ravel())
+    sizes = np.repeat(size, latency.shape[1])[hit] if len(hit) else np.empty(0)
+    latency.ravel()[hit] *= np.exp(sizes * rng.standard_exponential(len(hit))).astype(np.float32)
+    return latency
+
+
+def rounded(latency: NDArray[np.float32], step: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Readings of a timer that counts whole steps, at least one, as the benchmarks of phones do (whole ms)."""
+    return np.asarray(np.maximum(np.round(latency / step), 1) * step)
 
 
 @dataclass(frozen=True)
@@ -330,17 +361,10 @@ class Simulated:
         latency
             ``(n, cells)`` of random cells, or of all: the timer's step is relative to their mean.
         """
-        n, n_cells = latency.shape
-        normal = rng.standard_normal((n, n_cells), dtype=np.float32)
-        tail = self.tail[:, None].astype(np.float32)
-        student = normal / np.sqrt(2 * rng.standard_gamma(tail / 2, (n, n_cells), dtype=np.float32) / tail)
-        seen = latency * np.exp(np.clip(self.noise[:, None].astype(np.float32) * student, *_NOISE_BOUNDS))
-        hit = np.flatnonzero((rng.random((n, n_cells), dtype=np.float32) < self.spike_rate[:, None]).ravel())
-        size = np.repeat(self.spike_size, n_cells)[hit] if len(hit) else np.empty(0)
-        seen.ravel()[hit] *= np.exp(size * rng.standard_exponential(len(hit))).astype(np.float32)
+        seen = slowed(noisy(latency, self.noise, self.tail, rng), self.spike_rate, self.spike_size, rng)
         coarse = self.step > 0
         step = (self.step[coarse] * latency[coarse].mean(axis=1))[:, None].astype(np.float32)
-        seen[coarse] = np.maximum(np.round(seen[coarse] / step), 1) * step
+        seen[coarse] = rounded(seen[coarse], step)
         return seen
 
     def __len__(self) -> int:
