@@ -104,7 +104,7 @@ train: $(READY)ablations ## Train all policies of the package again (resumable; 
 	$(BIN)/python -m simmore train --force simmore/tables/policies/heldout $(foreach d,titan_rtx_1 gold_6226 pixel2 raspi4 eyeriss fpga,--without $(d))
 	$(BIN)/python -m simmore train-strategies
 
-training-choices: $(READY)figures ## Train the policies of figures 14 and 16 again (resumable; about 20 minutes)
+training-choices: $(READY)figures ## Train the policies of figures 14 and 16 again (resumable; about half an hour)
 	$(BIN)/python -m simmore training-choices
 
 worker: $(READY)worker ## Prepare this machine, such as a Raspberry Pi, to measure for another one

@@ -21,8 +21,8 @@
 # **Idea.** Compare trainings that differ from the paper's in one thing each (Figures 14 and 16). All have 500,000 steps
 # and three seeds. A policy is judged by the simple regret (notebook 04): that of the best cell among the first ten (or
 # three, or five) different ones that it visits. Every policy is also judged without seeing latencies: it is shown the
-# latency of the first cell at every step. The difference is what it gains by measuring. The trainings take twenty
-# minutes, so that their results are read from a table of the package (`make training-choices` computes it again).
+# latency of the first cell at every step. The difference is what it gains by measuring. The trainings take about half
+# an hour, so that their results are read from a table of the package (`make training-choices` computes it again).
 
 # %% tags=["parameters"]
 seed = 0
@@ -76,15 +76,16 @@ figure = drawings.devices(draws)
 widths = [choice.name for choice in choices.WIDTHS]
 ten = frame[frame["budget"] == 10]
 titles = {"inside Ξ": "devices of Ξ", "any costs": "additive, any costs", "measured": "measured devices"}
-figure = plots.width(ten[ten["choice"].isin(widths)], traces, widths, titles)
-results.figure(figure, "fig14_width", frame, digits=4)
+shown = ten[ten["choice"].isin(widths)]
+figure = plots.width(shown, traces, widths, titles)
+results.figure(figure, "fig14_width", shown, digits=4)
 
 # %% [markdown]
 # **Table 11.1.** The same: mean over seeds of the normalised regret, with its 95 % interval over seeds. `True`: the
 # policy sees latencies.
 
 # %%
-choices.table(ten[ten["choice"].isin(widths)])
+choices.table(shown)
 
 # %% [markdown]
 # ## T, γ and the history

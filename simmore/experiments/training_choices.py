@@ -4,7 +4,7 @@ The paper leaves open how diverse Ξ should be, and does not compare values of T
 choice are trained with three seeds, as long as the paper's, and judged on devices inside and outside of Ξ. Each policy
 is also judged without seeing latencies. The difference is its gain from measuring.
 
-The trainings take half an hour on two cores, so their results are a table of the package (`TABLE`).
+The trainings take about half an hour on two cores, so their results are a table of the package (`TABLE`).
 """
 
 from __future__ import annotations
