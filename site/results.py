@@ -38,10 +38,17 @@ STRATEGIES = {
     "linear_bound": "Gaussian model of Ξ, confidence bound",
     "paper": "the paper's policy",
     "paper_blind": "the paper's policy, shown no latencies in the search",
-    "controller_blind": "the controller, trained and used without latencies",
+    "controller_blind": "the controller, which sees no latencies in its training, search and recommendation",
     "mean_device": "the best cell of the mean known device",
+    "fixed_cell": "one cell for all devices: the lowest mean regret on simulated and known devices",
     "random": "random search",
 }
+WHICH_TOOL = (
+    "Use expected improvement, the default. It uses other devices' tables where they are on your machine, and "
+    "simulated devices alone where they are not. The `controller` is one small network that needs no tables: the page "
+    "that needs no server runs it in the browser. Use `--strategy paper` to rebuild the paper. Random search is only a "
+    "baseline."
+)
 NUMBERS = {"mean": r"^(?:mean )?(\d+\.\d+)", "worst": r"worst\D*(\d+\.\d+)"}  # in a goal's figure
 THREE = ("expected_improvement", "controller", "paper")
 
@@ -107,8 +114,7 @@ def regrets(figures: Path) -> dict[str, str]:
         mean[row.protocol, row.strategy, row.budget] = row.inference_regret
     ten = {key[:2]: value for key, value in mean.items() if key[2] == BUDGET}
     found |= {f"{protocol} {strategy}": f"{value:.2f}" for (protocol, strategy), value in ten.items()}
-    for name in ("paper", "controller"):
-        found[f"gain {name}"] = f"{ten['none', f'{name}_blind'] - ten['none', name]:.2f}"
+    found |= _training(figures)
     order = sorted(STRATEGIES, key=lambda name: ten["none", name])
     rows = [
         [f"`{name}`: {STRATEGIES[name]}", *(found.get(f"{part} {name} {BUDGET}", "–") for part in PROTOCOLS)]
@@ -119,6 +125,22 @@ def regrets(figures: Path) -> dict[str, str]:
     rows = [[PROTOCOLS[part], *(found[f"{part} {THREE[0]} {n}"] for n in budgets)] for part in PROTOCOLS]
     found["budgets"] = table(["measurements", *map(str, budgets)], rows)
     return found
+
+
+def _training(figures: Path) -> dict[str, str]:
+    """What policies gain from what they measure, and from reinforcement learning; which tool to use when."""
+    gains = pd.read_csv(figures / "data" / "adaptation.csv").set_index(["policy", "without latencies"])
+    found = {f"gain {name}": f"{gains.loc[(name, 'search'), 'adaptation gain']:.2f}" for name in THREE[1:]}
+    found["gain of all"] = f"{gains.loc[(THREE[1], 'search and recommendation'), 'adaptation gain']:.2f}"
+    added = pd.read_csv(figures / "data" / "reinforcement.csv")  # against the supervised part, and the default search
+    helps = "helps" if (added["low"] > 0).all() else "does not help measurably"
+    own = (added["strategy"] == "controller_supervised") & (added["interval over"] == "devices")
+    value, low, high = added.loc[own, ["difference", "low", "high"]].iloc[0]
+    found["reinforcement"] = (
+        f"Reinforcement learning {helps}: the regret of the controller's supervised part, minus that of the "
+        f"controller, is {value:+.3f} [{low:+.3f}, {high:+.3f}]."
+    )
+    return found | {"which tool": WHICH_TOOL}
 
 
 def questions(figures: Path) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 Expected improvement searches devices whose tables are known, without tables of other devices. After some measurements,
 the samples of the posterior predict the range of the device, and the recommendation reports its expected regret. Both
-are compared with the table.
+are compared with the table. `rules` compares two recommendations of the controller.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from simmore.devices import Device, Simulated, TableDevice, normalised_regret, r
 from simmore.experiments import comparison, statistics
 from simmore.models.posterior import Sampler
 from simmore.models.simulated import simulated_prior
-from simmore.strategies import BEST, BUDGET, History, Problem
-from simmore.strategies.recommendation import recommend
+from simmore.rl import context
+from simmore.strategies import BEST, BUDGET, History, Problem, catalogue
+from simmore.strategies.in_context import LearnedRecommendation
+from simmore.strategies.recommendation import ranked, recommend
 
 MEASURED = (3, 5, 10)
+RULES = ["own heads", "posterior"]
 COLUMNS = [
     *("source", "device", "start", "n_measured", "range_percentile"),
     *("predicted_regret", "true_regret"),
@@ -99,6 +102,55 @@ def _judged(case: comparison.Case) -> pd.DataFrame:
             below = (_range_ms(history) < np.ptp(table)).mean()
             rows.append((case.device.name, start, n, 100 * below, found.expected_regret, regret[found.arch]))
     return pd.DataFrame(rows, columns=COLUMNS[1:])
+
+
+def rules(
+    tested: Iterable[Device], source: str, *, n_starts: int = 4, problem: Problem | None = None, n_jobs: int = -1
+) -> pd.DataFrame:
+    """Regret of two recommendations from the same searches of the controller, with the network of each training seed.
+
+    Parameters
+    ----------
+    tested, source, n_starts, problem, n_jobs
+        See `searches`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By source and number of measurements: mean normalised regret of the recommendation by the network's ``own
+        heads`` and by the ``posterior`` of the simulated prior; mean ``difference`` with its interval over devices.
+    """
+    problem = problem or Problem.of()
+    cases = [
+        comparison.Case("controller", device, problem, "none", n_starts, BUDGET, seed=k, training=training)
+        for k, device in enumerate(tested)
+        for training in catalogue.training_seeds("controller")
+    ]
+    found = pd.concat(parallel.unordered(_by_rule, cases, n_jobs=n_jobs))
+    rows = {}
+    for n, group in found.groupby("n_measured"):
+        means = group.groupby("device")[RULES].mean()
+        rows[source, n] = {
+            **means.mean(),
+            **statistics.interval(means[RULES[0]] - means[RULES[1]])._asdict(),
+        }
+    table = pd.DataFrame(rows).T.rename_axis(["source", "n_measured"])
+    return table.rename(columns={"value": "difference"})
+
+
+def _by_rule(case: comparison.Case) -> pd.DataFrame:
+    """Regret of the recommendation by each of `RULES`, for one device and one network."""
+    table, problem = devices.whole_table(case.device), case.problem
+    regret = normalised_regret(reward(problem.score, table, weight=problem.weight), np.arange(len(table)))
+    heads = LearnedRecommendation(context.load(f"controller_{case.training}"))
+    rows = []
+    for _, session in comparison.searches(case):
+        steps = list(zip(session.history.archs.tolist(), session.history.latency_ms.tolist(), strict=True))
+        for n in MEASURED:
+            history = History(steps[:n])
+            found = [regret[ranked(rule, problem, history)[0]] for rule in (heads, session.rule)]
+            rows.append((case.device.name, n, *found))
+    return pd.DataFrame(rows, columns=["device", "n_measured", *RULES])
 
 
 def _range_ms(history: History) -> NDArray[np.float64]:

@@ -39,11 +39,11 @@ SEED = 0
 TARGET_ONLY = "target_only"  # the policy that was trained on the tested device alone
 STRATEGY_NAMES = (*(name for name in STRATEGIES if name != "heldout"), TARGET_ONLY)
 MAIN = (
-    *("random", "mean_device", "lut_evolution", "linear_bound", "paper", "paper_blind", "controller"),
+    *("random", "mean_device", "fixed_cell", "lut_evolution", "linear_bound", "paper", "paper_blind", "controller"),
     *("controller_supervised", "controller_blind", catalogue.BEST),
 )
 """The strategies that are compared under every protocol."""
-PUBLISHED_STARTS = 7  # whose searches are published one by one: those of all starts would be a large file
+PUBLISHED_STARTS = 5  # whose searches are published one by one: those of all starts would be a large file
 _CODE = (  # what a search runs; of `rl`, training is not part of it
     *("space", "data", "proxies", "devices", "models", "strategies", "experiments/comparison.py"),
     *("rl/mdp.py", "rl/policy.py", "rl/context.py"),
@@ -82,7 +82,7 @@ class Case:
     Attributes
     ----------
     strategy
-        A name of the catalogue, or `TARGET_ONLY`.
+        A name of the catalogue (`catalogue.entry`), or `TARGET_ONLY`, also with ``/blind``.
     device, problem
         The device that is searched, and the problem.
     protocol
@@ -105,7 +105,7 @@ class Case:
     @property
     def entry_name(self) -> str:
         """The strategy's name in the catalogue."""
-        name = f"target/{self.device.name}" if self.strategy == TARGET_ONLY else self.strategy
+        name = self.strategy.replace(TARGET_ONLY, f"target/{self.device.name}")
         return f"{name}/{self.training}" if self.training else name
 
     def digest(self) -> str:
@@ -219,7 +219,8 @@ def compare(
     for name in sorted(names, key=lambda name: name != catalogue.BEST):  # the longest first
         for training, device in product(trainings[name], tested):
             case = Case(name, device, problem, protocol, n_starts, budget, seed, training)
-            file = folder / f"{protocol}-{name}-{training}-{device.name}-{case.digest()[:16]}.csv"
+            label = f"{protocol}-{name.replace('/', '-')}-{training}-{device.name}"
+            file = folder / f"{label}-{case.digest()[:16]}.csv"
             kept = read_kept(file, partial(_parse, case))
             if kept is None:
                 tasks.append((case, file))

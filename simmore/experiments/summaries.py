@@ -17,7 +17,6 @@ from simmore.experiments.comparison import runs
 from simmore.strategies import BUDGET
 
 REGRETS = {"simple_regret": "best measured", "inference_regret": "recommended"}
-BLIND = {"paper": "paper_blind", "controller": "controller_blind"}  # copies that see no latencies
 
 
 def summary(frame: pd.DataFrame, budget: int = BUDGET) -> pd.DataFrame:
@@ -27,11 +26,12 @@ def summary(frame: pd.DataFrame, budget: int = BUDGET) -> pd.DataFrame:
     -------
     pandas.DataFrame
         By strategy, for the best cell measured and for the recommendation: ``mean`` with its interval ``low``,
-        ``high``, the ``worst`` device's mean, and both by the robust range: ``robust``, ``worst robust``. For policies
-        with a copy that sees no latencies, ``adaptation gain`` is the mean regret of the copy minus their own.
+        ``high``, the ``worst`` device's mean, and both by the robust range: ``robust``, ``worst robust``. If the frame
+        has the copy of a policy whose search sees no latencies, ``adaptation gain`` is the mean regret of the copy
+        minus the policy's own.
     """
     rows, names = {}, frame["strategy"].unique()
-    for strategy in names:
+    for strategy in without_copies(frame)["strategy"].unique():
         row: dict[tuple[str, str], float] = {}
         for column, label in REGRETS.items():
             units = _units(runs(frame, strategy, budget, column))
@@ -39,10 +39,15 @@ def summary(frame: pd.DataFrame, budget: int = BUDGET) -> pd.DataFrame:
             row[label, "worst"] = runs(frame, strategy, budget, column).mean(axis=1).max()
             robust = runs(frame, strategy, budget, f"{column}_robust").mean(axis=1)
             row[label, "robust"], row[label, "worst robust"] = robust.mean(), robust.max()
-        blind = BLIND.get(str(strategy))
-        gain = difference(frame, blind, strategy, budget).value if blind is not None and blind in names else np.nan
+        blind = "paper_blind" if strategy == "paper" else f"{strategy}/blind"
+        gain = difference(frame, blind, strategy, budget).value if blind in names else np.nan
         rows[strategy] = {**row, ("recommended", "adaptation gain"): gain}
     return pd.DataFrame(rows).T.sort_values(("recommended", "mean"))
+
+
+def without_copies(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame without the ``/blind`` copies of policies (`catalogue.entry`)."""
+    return frame[~frame["strategy"].str.endswith("/blind")]
 
 
 def _units(runs: NDArray[np.float64]) -> NDArray[np.float64]:

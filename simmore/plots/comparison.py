@@ -18,7 +18,7 @@ from simmore.plots.style import BLUE, GREEN, ORANGE, PAGE, PURPLE, RED
 _STRONG = {"expected_improvement": BLUE, "controller": RED, "paper": ORANGE, "mean_device": GREEN, "random": "black"}
 _FAMILIES = {
     "black": ("local_search", "regularised_evolution", "freerea"),
-    GREEN: ("lut", "lut_evolution"),
+    GREEN: ("lut", "lut_evolution", "fixed_cell"),
     PURPLE: ("linear_greedy", "linear_bound", "covariance_greedy", "covariance_bound"),
     ORANGE: ("paper_blind", "heldout", "trpo", "a2c", "no_history", "target_only"),
     RED: ("controller_supervised", "controller_blind"),

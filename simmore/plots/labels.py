@@ -10,6 +10,7 @@ _READABLE = {
     "naswot, natural-like, sample": "NASWOT, natural-like noise*", "naswot, noise, same sample": "NASWOT, white noise*",
     "naswot, published": "NASWOT, published", "logsynflow, published": "LogSynflow, published",
     "freerea": "FreeREA", "lut": "LUT", "lut_evolution": "LUT and evolution", "mean_device": "best cell of mean device",
+    "fixed_cell": "best fixed cell",
     "paper": "paper's policy", "paper_blind": "paper's policy, no latencies", "heldout": "paper's policy, held out",
     "trpo": "paper's policy, TRPO", "a2c": "paper's policy, A2C", "no_history": "paper's policy, no history",
     "target_only": "policy of the target", "controller": "controller", "controller_blind": "controller, no latencies",

@@ -2,14 +2,15 @@
 
 The supervised part fits the belief. It maximises the log likelihood of the latencies of held-out cells, and of the
 range, given histories of 1 to 10 measured cells. The histories are random, or come from the network's own searches.
+Which cell is the best is no target of its own: it follows from latencies and range, for any score, weight and limit.
 
 The second part trains the heads of the decisions, and keeps the belief fixed. It uses PPO for the cell to measure next,
 and the exact gradient of the expected regret for the recommendation. The reward of a step is the decrease of the
 recommendation's normalised regret. So the return of an episode (γ = 1) is minus its final regret, up to a constant of
 its start.
 
-stable-baselines3 is not used, because its policies have a fixed set of actions. Here the actions are cells with their
-own features, and the set of cells differs from step to step.
+stable-baselines3 and gymnasium are not used, because their policies and spaces have a fixed set of actions. Here the
+actions are cells with their own features, and the set of cells differs from step to step.
 """
 
 from __future__ import annotations
@@ -485,6 +486,7 @@ def _recommendation_loss(
 
 # ----- what ships
 
+# the blind network has less to learn, so that its training is shorter
 SHIPPED = {
     **{f"controller_{seed}": Settings(seed=seed) for seed in range(3)},
     "controller_blind": Settings(blind=True, supervised_rounds=30, on_policy_from=10, ppo_rounds=15),

@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simmore import devices, space
+from simmore.models.prior import Prior
 from simmore.strategies.problem import History, Problem
 
+_SAMPLED = 200  # devices that `FixedCell` suits
 _POPULATION, _GENERATIONS = 100, 30  # of the evolution on a LUT, which costs no measurement
 
 
@@ -39,6 +41,24 @@ class MeanDevice:
 
     def __init__(self, problem: Problem, shape: NDArray[np.float64]) -> None:
         self._best = int((problem.merit - problem.weight * shape / np.ptp(shape)).argmax())
+
+    def ask(self, history: History, rng: np.random.Generator, remaining: int) -> int | None:
+        return self._best if remaining and self._best not in history else None
+
+
+class FixedCell:
+    """Measure the cell with the lowest mean regret on devices that are sampled from a prior, and no other.
+
+    It is the best choice for all devices without a measurement.
+    """
+
+    def __init__(self, problem: Problem, prior: Prior) -> None:
+        cells = problem.cells
+        latency = prior.sample(_SAMPLED, np.random.default_rng(0))[cells]
+        bounds = latency.min(axis=0), latency.max(axis=0)
+        rewards = devices.reward(problem.merit[cells][:, None], latency, weight=problem.weight, bounds_ms=bounds)
+        best, random = rewards.max(axis=0), [devices.random_search_reward(column) for column in rewards.T]
+        self._best = int(cells[((best - rewards) / (best - random)).mean(axis=1).argmin()])
 
     def ask(self, history: History, rng: np.random.Generator, remaining: int) -> int | None:
         return self._best if remaining and self._best not in history else None

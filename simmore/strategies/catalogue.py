@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from simmore.models.knowledge import Knowledge
 from simmore.models.prior import Prior
 from simmore.rl import context, policy
-from simmore.strategies.baselines import LutSearch, MeanDevice, RandomSearch
+from simmore.strategies.baselines import FixedCell, LutSearch, MeanDevice, RandomSearch
 from simmore.strategies.bound import ConfidenceBound
 from simmore.strategies.evolution import Evolution, LocalSearch
 from simmore.strategies.follow import FollowPolicy
@@ -53,17 +53,13 @@ def _policy(name: str, description: str, *, blind: bool = False) -> Entry:
     return Entry(OPERATIONS, lambda problem, known: FollowPolicy(policy.load(name), blind=blind), description, (name,))
 
 
-def _controller(name: str, description: str, *, ppo: bool = True) -> Entry:
+def _controller(name: str, description: str, *, ppo: bool = True, sees: bool = True) -> Entry:
     def network() -> context.ContextNetwork:
         return context.load(name) if ppo else context.load_supervised(name)
 
-    return Entry(
-        SIMULATED,
-        lambda problem, known: InContext(problem, network()),
-        description,
-        (name,),
-        lambda: LearnedRecommendation(network()),
-    )
+    # the posterior recommends better than the network's own heads: notebook 09 compares them
+    own = None if sees else lambda: LearnedRecommendation(network())
+    return Entry(SIMULATED, lambda problem, known: InContext(problem, network()), description, (name,), own)
 
 
 STRATEGIES: dict[str, Entry] = {
@@ -87,6 +83,11 @@ STRATEGIES: dict[str, Entry] = {
         TABLES,
         lambda problem, known: MeanDevice(problem, known.mean_device),
         "the best cell of the mean known device",
+    ),
+    "fixed_cell": Entry(
+        TABLES,
+        lambda problem, known: FixedCell(problem, known.tables),
+        "the cell with the lowest mean regret on simulated and known devices",
     ),
     "lut": Entry(
         NOTHING,
@@ -128,7 +129,11 @@ STRATEGIES: dict[str, Entry] = {
     "controller_supervised": _controller(
         "controller_0", "the same network without PPO: expected improvement under its predictions", ppo=False
     ),
-    "controller_blind": _controller("controller_blind", "the same network, trained without seeing latencies"),
+    "controller_blind": _controller(
+        "controller_blind",
+        "the same network, which sees no latencies in its training, search and recommendation",
+        sees=False,
+    ),
     "expected_improvement": Entry(
         TABLES,
         lambda problem, known: ExpectedImprovement(problem, known.tables),
@@ -148,13 +153,16 @@ def entry(name: str) -> Entry:
     """The catalogue's entry of a strategy.
 
     ``target/<device>`` is the policy that was trained on that device alone; ``controller/1`` is the controller of
-    another training seed (`training_seeds`); a ``.safetensors`` file is any policy.
+    another training seed (`training_seeds`); a ``.safetensors`` file is any policy. ``<name>/blind`` is a control that
+    cannot adapt to the device: the search of this policy or controller sees no latencies. The recommendation does.
 
     Raises
     ------
     ValueError
         For an unknown name; the message lists the known ones.
     """
+    if name.endswith("/blind"):
+        return _blind(entry(name.removesuffix("/blind")))
     if name.startswith("target/"):
         return _policy(f"target_{name.removeprefix('target/')}", "a policy trained on the device itself")
     if name.endswith(".safetensors"):
@@ -165,6 +173,16 @@ def entry(name: str) -> Entry:
     if name not in STRATEGIES:
         raise ValueError(f"no strategy {name!r}: choose one of {', '.join(STRATEGIES)}, or a .safetensors policy")
     return STRATEGIES[name]
+
+
+def _blind(seeing: Entry) -> Entry:
+    if not seeing.policies:
+        raise ValueError("only a trained policy or controller has a copy that sees no latencies")
+    description, (name, *_) = f"{seeing.description}; the search sees no latencies", seeing.policies
+    if seeing.knows == OPERATIONS:
+        return replace(seeing, make=_policy(name, description, blind=True).make, description=description)
+    searching = _controller("controller_blind", description)  # a network of its own, which was trained without them
+    return replace(searching, policies=(*seeing.policies, *searching.policies), rule=seeing.rule)
 
 
 def make(name: str, problem: Problem, known: Knowledge | None = None) -> tuple[Strategy, Rule]:

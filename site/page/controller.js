@@ -1,4 +1,4 @@
-// The strategy `controller` and its recommendation: simmore/strategies/in_context.py, in JavaScript.
+// The search of the controller, and the recommendation by its own heads: simmore/strategies/in_context.py, in JavaScript.
 //
 // A problem is { score: of all cells, weight: of latency, limit: ms or null, measurable: 1 where a cell may be
 // measured, or null for all }.

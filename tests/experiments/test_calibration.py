@@ -4,8 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from simmore import space
+from simmore.devices import normalised_regret, reward
 from simmore.experiments import calibration
 from simmore.models.readings import resolution
+from simmore.strategies import Problem, Session, run
 
 
 @pytest.fixture
@@ -57,3 +60,20 @@ def test_one_search_is_judged_after_every_number_of_measurements(conv_score, mon
     assert list(frame.columns) == calibration.COLUMNS and frame["n_measured"].tolist() == [2, 3]
     assert frame["range_percentile"].between(0, 100).all() and (frame["true_regret"] >= 0).all()
     assert (frame["predicted_regret"] > 0).all()
+
+
+def test_two_recommendations_of_the_same_searches_are_compared(conv_score, monkeypatch):
+    monkeypatch.setattr(calibration, "MEASURED", (3,))
+    monkeypatch.setattr(calibration, "BUDGET", 3)
+    problem, tested = Problem(conv_score), calibration.simulated_devices(2)
+    row = calibration.rules(tested, "simulated", n_starts=1, problem=problem, n_jobs=1).loc["simulated", 3]
+    assert row["own heads"] - row["posterior"] == pytest.approx(row["difference"], abs=1e-12)
+    assert row["low"] <= row["difference"] <= row["high"]
+    expected = []
+    for k, device in enumerate(tested):
+        start = int(np.random.default_rng(k).integers(space.N_ARCHS, size=1)[0])
+        rewards = reward(problem.score, device.table)
+        for name in ("controller", "controller/1", "controller/2"):
+            session = Session(name, problem, budget=3, start=start, seed=np.random.default_rng([k, 0]))
+            expected.append(normalised_regret(rewards, run(session, device).arch))
+    assert row["posterior"] == pytest.approx(np.mean(expected))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simmore import data, devices, space
+from simmore import data, devices, paths, space
 from simmore.experiments import comparison, limits, prediction, summaries
 from simmore.strategies import BEST, Problem, Session, run
 
@@ -223,3 +223,24 @@ def test_ours_on_helps_split_reaches_its_published_level(measured_tables):
     tested = prediction.tested_devices()
     frame = prediction.few_shot(tested, samples=(10,), draws=3, methods=["mixture of devices (ours)"], n_jobs=1)
     assert frame[frame["method"] != "LUT"].groupby("device")["spearman"].mean().mean() >= 0.955
+
+
+def test_the_searches_of_figure_7_are_less_than_5_mb_and_have_no_copies():
+    file = paths.FIGURES / "data" / "fig7_regret.csv"
+    assert file.stat().st_size < 5_000_000
+    frame = pd.read_csv(file)
+    assert not frame["strategy"].str.contains("/").any()
+    assert frame["start"].nunique() == comparison.PUBLISHED_STARTS
+
+
+def test_an_adaptation_gain_is_the_regret_of_the_copy_minus_that_of_the_policy(gpu, problem, tmp_path):
+    names = ["trpo", "trpo/blind", comparison.TARGET_ONLY, f"{comparison.TARGET_ONLY}/blind"]
+    frame = comparison.compare(
+        [dataclasses.replace(gpu, name="pixel3")], problem, names=names, n_starts=3, n_jobs=1, folder=tmp_path
+    )
+    table = summaries.summary(frame)
+    assert set(table.index) == {"trpo", comparison.TARGET_ONLY}  # copies have no row
+    for name in table.index:
+        means = [frame[(frame["strategy"] == each) & (frame["budget"] == 10)]["inference_regret"].mean()
+                 for each in (f"{name}/blind", name)]  # fmt: skip
+        assert table.loc[name, ("recommended", "adaptation gain")] == pytest.approx(means[0] - means[1])

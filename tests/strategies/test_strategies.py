@@ -8,7 +8,8 @@ from simmore import devices, space
 from simmore.experiments import comparison
 from simmore.models import Knowledge
 from simmore.models.known import known_devices
-from simmore.strategies import BEST, STRATEGIES, MeasurementFailed, Problem, Search, Session, catalogue, run
+from simmore.strategies import BEST, STRATEGIES, History, MeasurementFailed, Problem, Search, Session, catalogue, run
+from simmore.strategies.recommendation import recommend
 
 EVERYTHING = np.arange(space.N_ARCHS)
 
@@ -52,7 +53,7 @@ def test_its_randomness_comes_from_the_generator_alone(name, board):
     pd.testing.assert_frame_equal(first, search(name, board(), seed=1).trajectory)
     # a confidence bound draws its candidates alone, and their best cell may be the same for every seed; the controllers
     # draw nothing
-    if name not in ("mean_device", "lut") and not name.startswith(("linear", "covariance", "controller")):
+    if name not in ("mean_device", "fixed_cell", "lut") and not name.startswith(("linear", "covariance", "controller")):
         others = [search(name, board(), seed=seed, budget=20).trajectory["arch"].tolist() for seed in range(2, 8)]
         assert any(other != others[0] for other in others)
 
@@ -200,3 +201,29 @@ def test_the_expected_regret_falls_with_measurements_and_is_small_at_a_known_bes
         expected.append(session.recommend().expected_regret)
     assert expected[-1] < 0.5 * expected[0] and min(expected) >= -1e-6
     assert Search.of(session).expected_regret == expected[-1]
+
+
+def test_the_best_fixed_cell_is_better_than_the_best_cell_of_the_mean_device(board):
+    """On devices that neither has seen: without tables, both know simulated devices alone."""
+    latency = Knowledge(tables=False).simulated.sample(100, np.random.default_rng(5)).T.astype(float)
+    problem, means = Problem.of(), {}
+    for name in ("fixed_cell", "mean_device"):
+        strategy, _ = catalogue.make(name, problem, Knowledge(tables=False))
+        arch = strategy.ask(History([(0, 1.0)]), np.random.default_rng(0), 1)
+        means[name] = np.mean([devices.normalised_regret(devices.reward(problem.score, row), arch) for row in latency])
+    assert means["fixed_cell"] < means["mean_device"]
+
+
+def test_a_blind_copy_chooses_without_latencies_and_recommends_with_them(board, gpu_table):
+    policy = search("paper/blind", board())
+    pd.testing.assert_frame_equal(policy.trajectory, search("paper_blind", board()).trajectory)
+    assert policy.arch == search("paper_blind", board()).arch
+    copy, blind = search("controller/blind", board()), search("controller_blind", board())
+    assert copy.trajectory["arch"].tolist() == blind.trajectory["arch"].tolist()
+    other = board(gpu_table[::-1].copy())  # other latencies, and the same cells
+    assert search("controller/blind", other).trajectory["arch"].tolist() == copy.trajectory["arch"].tolist()
+    steps = list(zip(copy.trajectory["arch"], copy.trajectory["latency_ms"], strict=True))
+    rule = catalogue.make("controller", Problem.of())[1]
+    assert copy.arch == recommend(rule, Problem.of(), History(steps)).arch
+    with pytest.raises(ValueError, match="only a trained policy or controller"):
+        catalogue.entry("random/blind")
